@@ -1,0 +1,1 @@
+"""What the services of Alert Hub share, and the tools on top of them."""

@@ -1,0 +1,1 @@
+"""The services of Alert Hub. No service imports another."""
