@@ -457,6 +457,7 @@ class Unit(_message.Message):
     STATION_FIELD_NUMBER: _builtins.int
     RADIO_CALL_SIGN_FIELD_NUMBER: _builtins.int
     SHIFTS_FIELD_NUMBER: _builtins.int
+    SERVES_JURISDICTIONS_FIELD_NUMBER: _builtins.int
     unit_id: _builtins.str
     version: _builtins.int
     active_from_ms: _builtins.int
@@ -472,6 +473,10 @@ class Unit(_message.Message):
 
     @_builtins.property
     def shifts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Shift]: ...
+    @_builtins.property
+    def serves_jurisdictions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Its jurisdiction and every one below it: filled by the registry when it publishes."""
+
     def __init__(
         self,
         *,
@@ -485,10 +490,11 @@ class Unit(_message.Message):
         station: _common_pb2.Position | None = ...,
         radio_call_sign: _builtins.str = ...,
         shifts: _abc.Iterable[Global___Shift] | None = ...,
+        serves_jurisdictions: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "station", b"station"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_from_ms", b"active_from_ms", "jurisdiction", b"jurisdiction", "name", b"name", "radio_call_sign", b"radio_call_sign", "shifts", b"shifts", "station", b"station", "status", b"status", "unit_id", b"unit_id", "unit_kind", b"unit_kind", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_from_ms", b"active_from_ms", "jurisdiction", b"jurisdiction", "name", b"name", "radio_call_sign", b"radio_call_sign", "serves_jurisdictions", b"serves_jurisdictions", "shifts", b"shifts", "station", b"station", "status", b"status", "unit_id", b"unit_id", "unit_kind", b"unit_kind", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
