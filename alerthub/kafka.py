@@ -1,0 +1,303 @@
+"""Clients of Kafka with the hub's defaults, and the administration that makes a cluster equal to the one
+table.
+
+Every client authenticates with SCRAM-SHA-256. An address off the loopback needs TLS: without an authority's
+certificate it is refused before anything is sent (S1).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+# The package re-exports these without saying so to type checkers; they are imported from where they are defined.
+from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
+from confluent_kafka.cimpl import NewTopic
+
+from alerthub.domain.errors import Refuse, Retry
+from alerthub.settings import KafkaSettings
+from alerthub.topics import Operation, Permission, TopicSpecification
+
+_MECHANISM = "SCRAM-SHA-256"
+_ADMINISTRATION_TIMEOUT_SECONDS = 30.0
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` can only be this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _checked(settings: KafkaSettings) -> KafkaSettings:
+    if not settings.username:
+        raise Refuse("kafka.username", "the SCRAM user of this service: Kafka is never used without one")
+    if settings.password_file is None:
+        raise Refuse("kafka.password_file", "a file that holds the SCRAM password")
+    if settings.ca_file is None:
+        for address in settings.bootstrap.split(","):
+            if not is_loopback(address.strip().rpartition(":")[0]):
+                raise Refuse(
+                    "kafka.ca_file", "an authority's certificate: an address off the loopback needs TLS"
+                )
+    return settings
+
+
+def _aiokafka_security(settings: KafkaSettings) -> dict[str, Any]:
+    _checked(settings)
+    context = None
+    if settings.ca_file is not None:
+        context = ssl.create_default_context(cafile=str(settings.ca_file))
+    return {
+        "bootstrap_servers": settings.bootstrap,
+        "security_protocol": "SASL_PLAINTEXT" if context is None else "SASL_SSL",
+        "sasl_mechanism": _MECHANISM,
+        "sasl_plain_username": settings.username,
+        "sasl_plain_password": settings.password(),
+        "ssl_context": context,
+        # A broker that came back on a restart is found within seconds.
+        "retry_backoff_ms": 100,
+        "metadata_max_age_ms": 60_000,
+        "request_timeout_ms": 20_000,
+    }
+
+
+def producer(settings: KafkaSettings, *, client_id: str, **overrides: Any) -> AIOKafkaProducer:
+    """A producer, not started: acks=all, idempotent, no compression (values are sealed or small), no linger.
+
+    `await producer.send_and_wait(...)` returns only after the broker's acknowledgement. Overrides are
+    aiokafka's own.
+    """
+    options: dict[str, Any] = {
+        **_aiokafka_security(settings),
+        "client_id": client_id,
+        "acks": "all",
+        "enable_idempotence": True,
+        "compression_type": None,
+        "linger_ms": 0,
+        "max_batch_size": 256 * 1_024,
+        "max_request_size": 3 * 1_024 * 1_024,
+    }
+    options.update(overrides)
+    return AIOKafkaProducer(**options)
+
+
+def consumer(
+    settings: KafkaSettings, *topics: str, group_id: str | None, **overrides: Any
+) -> AIOKafkaConsumer:
+    """A consumer, not started: nothing is committed by itself, a member that died is noticed within 10 s.
+
+    Without a group it reads every partition from wherever it is told (default: the beginning) and commits
+    nothing. Memory is bounded by `fetch_max_bytes` and `max_partition_fetch_bytes`. Overrides are
+    aiokafka's own.
+    """
+    options: dict[str, Any] = {
+        **_aiokafka_security(settings),
+        "group_id": group_id,
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "session_timeout_ms": 10_000,
+        "heartbeat_interval_ms": 3_000,
+        "rebalance_timeout_ms": 30_000,
+        "max_poll_interval_ms": 300_000,
+        "fetch_max_wait_ms": 250,
+        "fetch_max_bytes": 16 * 1_024 * 1_024,
+        "max_partition_fetch_bytes": 4 * 1_024 * 1_024,
+    }
+    options.update(overrides)
+    return AIOKafkaConsumer(*topics, **options)
+
+
+def administrator(settings: KafkaSettings, **overrides: Any) -> AdminClient:
+    """librdkafka's administration client (aiokafka's has no access rules). It connects when first used."""
+    _checked(settings)
+    options: dict[str, Any] = {
+        "bootstrap.servers": settings.bootstrap,
+        "security.protocol": "SASL_PLAINTEXT" if settings.ca_file is None else "SASL_SSL",
+        "sasl.mechanism": _MECHANISM,
+        "sasl.username": settings.username,
+        "sasl.password": settings.password(),
+        # Its chatter about a broker that is starting goes to standard error of whoever runs a command.
+        "log_level": 0,
+    }
+    if settings.ca_file is not None:
+        options["ssl.ca.location"] = str(settings.ca_file)
+    options.update(overrides)
+    return AdminClient(options)
+
+
+def create_topics(admin: AdminClient, table: Mapping[str, TopicSpecification]) -> list[str]:
+    """Makes the cluster's topics equal to the table and returns the names of those that it created or
+    changed.
+
+    Runs again without effect. A topic whose number of partitions differs is refused: moving districts
+    between partitions would part a district from its state.
+    """
+    present = admin.list_topics(timeout=_ADMINISTRATION_TIMEOUT_SECONDS).topics
+    for name, specification in table.items():
+        if name in present and len(present[name].partitions) != specification.partitions:
+            raise Refuse(
+                f"topics.{name}.partitions",
+                f"{len(present[name].partitions)}, as it was created with: fixed for the topic's life",
+            )
+    missing = [specification for name, specification in table.items() if name not in present]
+    if missing:
+        _wait(
+            admin.create_topics(
+                [
+                    NewTopic(
+                        topic.name,
+                        num_partitions=topic.partitions,
+                        replication_factor=topic.replicas,
+                        config=topic.config(),
+                    )
+                    for topic in missing
+                ],
+                operation_timeout=_ADMINISTRATION_TIMEOUT_SECONDS,
+            ),
+            "creating topics",
+        )
+    kept = [specification for name, specification in table.items() if name in present]
+    return [topic.name for topic in missing] + _alter_differing(admin, kept)
+
+
+def _alter_differing(admin: AdminClient, topics: list[TopicSpecification]) -> list[str]:
+    if not topics:
+        return []
+    described = _wait(
+        admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, topic.name) for topic in topics]),
+        "reading the configuration of topics",
+    )
+    actual = {resource.name: entries for resource, entries in described.items()}
+    changes: dict[str, ConfigResource] = {}
+    for topic in topics:
+        differing = [
+            ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+            for name, value in topic.config().items()
+            if name not in actual[topic.name] or actual[topic.name][name].value != value
+        ]
+        if differing:
+            changes[topic.name] = ConfigResource(
+                ConfigResource.Type.TOPIC, topic.name, incremental_configs=differing
+            )
+    if changes:
+        _wait(admin.incremental_alter_configs(list(changes.values())), "changing the configuration of topics")
+    return list(changes)
+
+
+def access_rules(table: Iterable[Permission]) -> set[AclBinding]:
+    """The table as Kafka's access rules: literal topics and prefixed groups, allowed from every host."""
+    rules: set[AclBinding] = set()
+    for permission in table:
+        operation = AclOperation.READ if permission.operation is Operation.READ else AclOperation.WRITE
+        rules.add(
+            _allow(
+                permission.principal,
+                ResourceType.TOPIC,
+                permission.topic,
+                ResourcePatternType.LITERAL,
+                operation,
+            )
+        )
+        if permission.group_prefix is not None:
+            rules.add(
+                _allow(
+                    permission.principal,
+                    ResourceType.GROUP,
+                    permission.group_prefix,
+                    ResourcePatternType.PREFIXED,
+                    AclOperation.READ,
+                )
+            )
+    return rules
+
+
+def _allow(
+    principal: str,
+    resource: ResourceType,
+    name: str,
+    pattern: ResourcePatternType,
+    operation: AclOperation,
+) -> AclBinding:
+    return AclBinding(resource, name, pattern, f"User:{principal}", "*", operation, AclPermissionType.ALLOW)
+
+
+def apply_permissions(admin: AdminClient, table: Iterable[Permission]) -> tuple[int, int]:
+    """Makes the access rules equal to the table; returns how many were added and how many removed.
+
+    A rule is removed when the table does not have it and it concerns one of the table's principals or opens
+    one of its topics to anybody. Rules of other tenants on their own topics are left alone.
+    """
+    permissions = tuple(table)
+    wanted = access_rules(permissions)
+    principals = {f"User:{permission.principal}" for permission in permissions}
+    topics = {permission.topic for permission in permissions}
+    present = set(admin.describe_acls(_every_rule()).result(timeout=_ADMINISTRATION_TIMEOUT_SECONDS))
+    surplus = {
+        rule
+        for rule in present - wanted
+        if rule.principal in principals or any(_opens(rule, topic) for topic in topics)
+    }
+    missing = wanted - present
+    if surplus:
+        _wait(admin.delete_acls([_exactly(rule) for rule in surplus]), "removing access rules")
+    if missing:
+        _wait(admin.create_acls(list(missing)), "adding access rules")
+    return len(missing), len(surplus)
+
+
+def _every_rule() -> AclBindingFilter:
+    anything: Any = None  # what the filter takes for "any", though its hints say text
+    return AclBindingFilter(
+        ResourceType.ANY,
+        anything,
+        ResourcePatternType.ANY,
+        anything,
+        anything,
+        AclOperation.ANY,
+        AclPermissionType.ANY,
+    )
+
+
+def _opens(rule: AclBinding, topic: str) -> bool:
+    if rule.restype is not ResourceType.TOPIC:
+        return False
+    if rule.resource_pattern_type is ResourcePatternType.PREFIXED:
+        return topic.startswith(rule.name)
+    return rule.name in {topic, "*"}
+
+
+def _exactly(rule: AclBinding) -> AclBindingFilter:
+    return AclBindingFilter(
+        rule.restype,
+        rule.name,
+        rule.resource_pattern_type,
+        rule.principal,
+        rule.host,
+        rule.operation,
+        rule.permission_type,
+    )
+
+
+def _wait(futures: Mapping[Any, Any], what: str) -> dict[Any, Any]:
+    """The results of an administration request; an error of Kafka becomes `Retry` that says what was being
+    done."""
+    results = {}
+    for key, future in futures.items():
+        try:
+            results[key] = future.result(timeout=_ADMINISTRATION_TIMEOUT_SECONDS)
+        except (KafkaException, TimeoutError) as error:
+            reason = error.args[0] if error.args else type(error).__name__
+            raise Retry(f"Kafka refused or did not answer while {what}: {reason}") from error
+    return results
