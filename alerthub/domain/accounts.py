@@ -1,0 +1,79 @@
+"""Decisions about persons' accounts: locking out who guesses, and two persons for every grant (S6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alerthub.domain.errors import NotAllowed
+
+FREE_FAILURES = 4
+"""Wrong passwords in a row without consequence: people mistype."""
+FIRST_LOCK_MS = 30_000
+"""After the fifth. Each further failure doubles it."""
+LONGEST_LOCK_MS = 15 * 60_000
+"""Long enough that guessing is hopeless (about a hundred tries a day), short enough that nobody can be kept
+out for a shift by somebody else's wrong guesses."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignInState:
+    """What an account remembers about failed sign-ins. `locked_until_ms` 0: not locked."""
+
+    failures: int = 0
+    locked_until_ms: int = 0
+
+
+def is_locked(state: SignInState, now_ms: int) -> bool:
+    """Whether a sign-in at `now_ms` is refused without looking at the password."""
+    return now_ms < state.locked_until_ms
+
+
+def after_failure(state: SignInState, now_ms: int) -> SignInState:
+    """The state after a wrong password: locked from the fifth in a row, each time twice as long."""
+    failures = state.failures + 1
+    if failures <= FREE_FAILURES:
+        return SignInState(failures=failures)
+    # The exponent is bounded: a number that doubles for a year is no longer a number of milliseconds.
+    doubled = FIRST_LOCK_MS << min(failures - FREE_FAILURES - 1, 16)
+    return SignInState(failures=failures, locked_until_ms=now_ms + min(doubled, LONGEST_LOCK_MS))
+
+
+def after_success() -> SignInState:
+    """The state after the right password."""
+    return SignInState()
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Who made an account: both persons of its first grant. Empty for accounts that the hub began with."""
+
+    proposed_by: str = ""
+    approved_by: str = ""
+
+    def includes(self, account: str) -> bool:
+        return account != "" and account in (self.proposed_by, self.approved_by)
+
+
+def check_proposer(*, gainer: str, proposer: str) -> None:
+    """Refuses that somebody proposes a grant to themselves."""
+    if gainer == proposer:
+        raise NotAllowed("account", "proposed by somebody other than the one who gains (S6)")
+
+
+def check_approver(
+    *, gainer: str, proposer: str, approver: str, proposer_made_by: Maker, approver_made_by: Maker
+) -> None:
+    """Refuses an approval that is not by a second person.
+
+    A second person is neither the proposer nor the one who gains, and neither of the two accounts was made by
+    the other: who made an account has seen its first password, and could be both persons (S6).
+    """
+    if approver == proposer:
+        raise NotAllowed("proposal_id", "approved by somebody other than who proposed it (S6)")
+    if approver == gainer:
+        raise NotAllowed("proposal_id", "approved by somebody other than the one who gains (S6)")
+    if approver_made_by.includes(proposer) or proposer_made_by.includes(approver):
+        raise NotAllowed(
+            "proposal_id",
+            "approved by a person whose account the proposer did not make, nor the reverse (S6)",
+        )

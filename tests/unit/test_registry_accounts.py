@@ -1,0 +1,96 @@
+"""Locking out who guesses, and two persons for every grant (S6)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerthub.domain.accounts import (
+    LONGEST_LOCK_MS,
+    Maker,
+    SignInState,
+    after_failure,
+    after_success,
+    check_approver,
+    check_proposer,
+    is_locked,
+)
+from alerthub.domain.errors import NotAllowed
+
+NOW = 1_800_000_000_000
+
+
+def failed(times: int) -> SignInState:
+    state = SignInState()
+    for _ in range(times):
+        state = after_failure(state, NOW)
+    return state
+
+
+def test_four_wrong_passwords_lock_nobody_out() -> None:
+    assert not is_locked(failed(4), NOW)
+
+
+def test_the_fifth_wrong_password_locks_for_half_a_minute() -> None:
+    state = failed(5)
+    assert is_locked(state, NOW + 29_999)
+    assert not is_locked(state, NOW + 30_000)
+
+
+def test_each_further_failure_locks_twice_as_long() -> None:
+    assert failed(6).locked_until_ms - NOW == 60_000
+    assert failed(7).locked_until_ms - NOW == 120_000
+
+
+@given(st.integers(5, 500))
+def test_no_lock_is_longer_than_a_quarter_of_an_hour(failures: int) -> None:
+    assert 30_000 <= failed(failures).locked_until_ms - NOW <= LONGEST_LOCK_MS
+
+
+def test_the_right_password_begins_anew() -> None:
+    assert after_success() == SignInState()
+
+
+def test_nobody_proposes_a_grant_to_themselves() -> None:
+    check_proposer(gainer="chen", proposer="wang")
+    with pytest.raises(NotAllowed):
+        check_proposer(gainer="chen", proposer="chen")
+
+
+def approve(
+    approver: str, *, proposer_made_by: Maker | None = None, approver_made_by: Maker | None = None
+) -> None:
+    check_approver(
+        gainer="chen",
+        proposer="wang",
+        approver=approver,
+        proposer_made_by=proposer_made_by or Maker(),
+        approver_made_by=approver_made_by or Maker(),
+    )
+
+
+def test_a_second_person_approves() -> None:
+    approve("zhao", approver_made_by=Maker("liu", "sun"))
+
+
+def test_who_proposed_does_not_approve() -> None:
+    with pytest.raises(NotAllowed):
+        approve("wang")
+
+
+def test_who_gains_does_not_approve() -> None:
+    with pytest.raises(NotAllowed):
+        approve("chen")
+
+
+@pytest.mark.parametrize("maker", [Maker("wang", "liu"), Maker("liu", "wang")])
+def test_nobody_approves_alone_with_an_account_that_they_made(maker: Maker) -> None:
+    with pytest.raises(NotAllowed):
+        approve("zhao", approver_made_by=maker)
+
+
+@pytest.mark.parametrize("maker", [Maker("zhao", "liu"), Maker("liu", "zhao")])
+def test_nobody_approves_what_an_account_that_they_made_proposed(maker: Maker) -> None:
+    with pytest.raises(NotAllowed):
+        approve("zhao", proposer_made_by=maker)
