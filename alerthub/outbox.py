@@ -1,0 +1,300 @@
+"""The transactional outbox: what a transaction decides reaches Kafka if and only if it commits (C9).
+
+`enqueue` writes a row in the caller's transaction. The relay of one instance, elected by an advisory lock, selects what
+is unsent, never what lies after a remembered number (a transaction that commits late would be skipped for ever), sends
+it, waits for the broker's acknowledgement and deletes it. A crash in between sends again: values carry versions, and
+consumers refuse an older one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from alembic.operations import Operations
+from prometheus_client import Counter, Gauge
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Identity,
+    LargeBinary,
+    MetaData,
+    Row,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+)
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from alerthub.api.v1.common_pb2 import Bookmark
+from alerthub.domain.errors import Retry
+from alerthub.postgres import lock_number, transaction
+from alerthub.replica import BOOKMARK_KEY
+from alerthub.telemetry import logger
+
+log = logger(__name__)
+
+CHANNEL = "outbox"
+MAXIMUM_VALUE_BYTES = 1_000_000
+"""Below the smallest message limit of a compacted topic, so a row that was written can always be sent."""
+_BATCH_ROWS = 500
+_STALE_SECONDS = 10.0
+LOCK = lock_number("alerthub outbox")
+
+_sent = Counter("alerthub_outbox_sent_total", "Rows that the broker acknowledged.", ["topic"])
+_failures = Counter(
+    "alerthub_outbox_failures_total", "Passes that ended without the broker's acknowledgement."
+)
+_unsent = Gauge("alerthub_outbox_unsent_rows", "Rows of the last pass that are not sent yet.")
+_bookmarks = Counter("alerthub_outbox_bookmarks_total", "Bookmarks published.", ["topic"])
+
+
+def outbox_table(metadata: MetaData) -> Table:
+    """The table `outbox` of a service's schema."""
+    return Table(
+        "outbox",
+        metadata,
+        Column("row_number", BigInteger, Identity(always=True), primary_key=True),
+        Column("topic", Text, nullable=False),
+        Column("record_key", Text, nullable=False),
+        Column("value", LargeBinary, nullable=True, comment="protobuf; null is a tombstone"),
+        Column("version", BigInteger, nullable=False),
+        Column("enqueued_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    )
+
+
+_outbox = outbox_table(MetaData())
+
+
+def create_outbox(op: Operations) -> None:
+    """For a service's first migration: `create_outbox(op)`."""
+    outbox_table(MetaData()).create(op.get_bind())
+
+
+async def enqueue(
+    connection: AsyncConnection, *, topic: str, key: str, value: bytes | None, version: int
+) -> None:
+    """Sends `value` (None: a tombstone) to `topic` under `key` once the connection's transaction commits.
+
+    Call it while holding the aggregate's row lock: that is what orders a key's versions.
+    Raises ValueError for a value that no compacted topic takes.
+    """
+    if value is not None and len(value) > MAXIMUM_VALUE_BYTES:
+        raise ValueError(f"a value for {topic} is larger than {MAXIMUM_VALUE_BYTES} bytes")
+    await connection.execute(
+        insert(_outbox).values(topic=topic, record_key=key, value=value, version=version)
+    )
+    # PostgreSQL delivers it at commit, and several of one transaction as one.
+    await connection.execute(text(f"NOTIFY {CHANNEL}"))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class OutboxRelay:
+    """Sends the outbox. Any number of instances may run; one at a time sends.
+
+    `check` is a readiness check. `current_as_of_ms` is the newest time up to which this instance knows that everything
+    committed is on Kafka; bookmarks carry it.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        producer: AIOKafkaProducer,
+        *,
+        poll_seconds: float = 0.5,
+        now_ms: Callable[[], int] = _now_ms,
+    ) -> None:
+        """`poll_seconds` is the wait when no notification comes; while the listener is down it is 50 ms."""
+        self._engine = engine
+        self._producer = producer
+        self._poll_seconds = poll_seconds
+        self._now_ms = now_ms
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._listening = False
+        self._last_pass = 0.0
+        self.current_as_of_ms = 0
+        self.sent_count = 0
+
+    async def start(self) -> None:
+        self._last_pass = time.monotonic()
+        self._tasks = [
+            asyncio.create_task(self._listen(), name="outbox-listen"),
+            asyncio.create_task(self._relay(), name="outbox-relay"),
+        ]
+
+    async def stop(self) -> None:
+        """Ends after what is being sent. Rows that are left wait for the next start."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def check(self) -> str | None:
+        """None while passes succeed, else the reason."""
+        waited = time.monotonic() - self._last_pass
+        return None if waited < _STALE_SECONDS else f"the outbox has sent nothing for {int(waited)} s"
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with self._engine.connect() as connection:
+                    try:
+                        await self._hold_listener(connection)
+                    finally:
+                        self._listening = False
+                        # Back in the pool it would still listen.
+                        await connection.invalidate()
+            except (SQLAlchemyError, OSError, TimeoutError, Retry) as error:
+                log.warning("outbox_listener_lost", error_type=type(error).__name__)
+            await asyncio.sleep(0.5)
+
+    async def _hold_listener(self, connection: AsyncConnection) -> None:
+        driver = (await connection.get_raw_connection()).driver_connection
+        if driver is None:
+            return
+        await driver.add_listener(CHANNEL, self._notified)
+        self._listening = True
+        # What was committed before the listener was there has woken nobody.
+        self._wake.set()
+        while not driver.is_closed():
+            await asyncio.sleep(1.0)
+
+    def _notified(self, *_: object) -> None:
+        self._wake.set()
+
+    async def _relay(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                more = await self._pass()
+                self._last_pass = time.monotonic()
+            except (KafkaError, SQLAlchemyError, Retry, OSError, TimeoutError) as error:
+                _failures.inc()
+                log.warning("outbox_pass_failed", error_type=type(error).__name__)
+                await asyncio.sleep(0.25)
+                continue
+            if not more:
+                try:
+                    async with asyncio.timeout(self._poll_seconds if self._listening else 0.05):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+
+    async def _pass(self) -> bool:
+        """Sends one batch; True when there may be more. The lock ends with the transaction."""
+        began_ms = self._now_ms()
+        async with transaction(self._engine) as connection:
+            if not await connection.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
+                return False
+            rows = (
+                await connection.execute(select(_outbox).order_by(_outbox.c.row_number).limit(_BATCH_ROWS))
+            ).all()
+            _unsent.set(len(rows))
+            if rows:
+                await send_in_order(self._producer, [_message(row) for row in rows])
+                await connection.execute(
+                    delete(_outbox).where(_outbox.c.row_number.in_([row.row_number for row in rows]))
+                )
+                self.sent_count += len(rows)
+        _unsent.set(0)
+        if len(rows) < _BATCH_ROWS:
+            self.current_as_of_ms = began_ms
+        return len(rows) == _BATCH_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One value for Kafka; None is a tombstone."""
+
+    topic: str
+    key: str
+    version: int
+    value: bytes | None
+
+
+def _message(row: Row[tuple[object, ...]]) -> Message:
+    return Message(row.topic, row.record_key, row.version, row.value)
+
+
+async def send_in_order(producer: AIOKafkaProducer, messages: Sequence[Message]) -> None:
+    """Sends the messages, each key's in order of version, and returns when the broker has acknowledged all.
+
+    Raises KafkaError when it did not; then any of them may be on the topic, and all must be sent again.
+    """
+    # A stable sort: messages of different keys keep the order in which they were enqueued where versions are equal.
+    ordered = sorted(messages, key=lambda message: message.version)
+    acknowledgements = [
+        await producer.send(message.topic, message.value, key=message.key.encode()) for message in ordered
+    ]
+    await asyncio.gather(*acknowledgements)
+    for message in ordered:
+        _sent.labels(message.topic).inc()
+
+
+class BookmarkPublisher:
+    """Each second puts a bookmark on every partition of the topics that this service owns (C9).
+
+    The bookmark carries the time up to which everything committed is on Kafka, as the relay knows it, so it grows old
+    while the relay cannot send, and an instance that does not send publishes none.
+    """
+
+    def __init__(
+        self,
+        producer: AIOKafkaProducer,
+        topics: Iterable[str],
+        relay: OutboxRelay,
+        *,
+        every_seconds: float = 1.0,
+    ) -> None:
+        self._producer = producer
+        self._topics = tuple(topics)
+        self._relay = relay
+        self._every_seconds = every_seconds
+        self._published_ms = 0
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="bookmarks")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.publish()
+            except (KafkaError, OSError, TimeoutError) as error:
+                log.warning("bookmark_not_published", error_type=type(error).__name__)
+            await asyncio.sleep(self._every_seconds)
+
+    async def publish(self) -> bool:
+        """Publishes once; False when the relay knows nothing newer than the last bookmark."""
+        time_ms = self._relay.current_as_of_ms
+        if time_ms <= self._published_ms:
+            return False
+        value = Bookmark(time_ms=time_ms, count=self._relay.sent_count).SerializeToString()
+        acknowledgements = []
+        for topic in self._topics:
+            for partition in sorted(await self._producer.partitions_for(topic)):
+                acknowledgements.append(
+                    await self._producer.send(topic, value, key=BOOKMARK_KEY, partition=partition)
+                )
+            _bookmarks.labels(topic).inc()
+        await asyncio.gather(*acknowledgements)
+        self._published_ms = time_ms
+        return True
