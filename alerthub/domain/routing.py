@@ -1,0 +1,154 @@
+"""Which unit is asked: the nearest of the right kind, on shift in the jurisdiction; and why (C18)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+POSITION_MAXIMUM_AGE_MS = 120_000
+"""An older position says nothing about where a driving unit is: it counts as being at its station (C18)."""
+
+_EARTH_RADIUS_METRES = 6_371_008.8
+"""The mean radius of the earth (IUGG)."""
+
+_TIE_METRES = 10
+"""Positions are not more exact than this: units nearer together than it are equally near."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Degrees, WGS 84."""
+
+    latitude: float
+    longitude: float
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftTime:
+    """From (included) until (excluded), milliseconds since 1970; `officers` by account."""
+
+    from_ms: int
+    until_ms: int
+    officers: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class RoutableUnit:
+    """`serves`: the jurisdictions in which it may be sent."""
+
+    unit_id: str
+    kind: str
+    serves: frozenset[str]
+    station: Place
+    shifts: tuple[ShiftTime, ...]
+
+    def shift_at(self, now_ms: int) -> ShiftTime | None:
+        return next((shift for shift in self.shifts if shift.from_ms <= now_ms < shift.until_ms), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A unit that may be asked, and the shift that it is on."""
+
+    unit: RoutableUnit
+    shift: ShiftTime
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedPosition:
+    """Where a terminal of the unit said that it was, and when."""
+
+    place: Place
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """How many alerts the unit has in hand or is asked to take, and how many it was given this shift."""
+
+    live: int = 0
+    this_shift: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The unit to ask, and why this one, for the card."""
+
+    unit_id: str
+    reasons: tuple[str, ...]
+
+
+def distance_metres(one: Place, other: Place) -> float:
+    """The great-circle distance (haversine formula)."""
+    one_latitude, other_latitude = math.radians(one.latitude), math.radians(other.latitude)
+    half_latitude = (other_latitude - one_latitude) / 2
+    half_longitude = math.radians(other.longitude - one.longitude) / 2
+    chord = (
+        math.sin(half_latitude) ** 2
+        + math.cos(one_latitude) * math.cos(other_latitude) * math.sin(half_longitude) ** 2
+    )
+    return 2 * _EARTH_RADIUS_METRES * math.asin(min(1.0, math.sqrt(chord)))
+
+
+def candidates(
+    units: Iterable[RoutableUnit], *, kind: str, jurisdiction: str, excluded: frozenset[str], now_ms: int
+) -> tuple[Candidate, ...]:
+    """The units that may be asked: of this kind (empty: any), serving this jurisdiction (empty: any), on
+    shift, and not asked before."""
+    found = []
+    for unit in units:
+        if kind and unit.kind != kind:
+            continue
+        if jurisdiction and jurisdiction not in unit.serves:
+            continue
+        if unit.unit_id in excluded:
+            continue
+        shift = unit.shift_at(now_ms)
+        if shift is not None:
+            found.append(Candidate(unit, shift))
+    return tuple(found)
+
+
+def choose(
+    available: Iterable[Candidate],
+    *,
+    place: Place | None,
+    positions: Mapping[str, ReportedPosition],
+    workloads: Mapping[str, Workload],
+    now_ms: int,
+) -> Route | None:
+    """The nearest free unit, else the nearest busy one; between equally near ones the one with fewest alerts
+    this shift. None: nobody fits."""
+    ranked = []
+    for candidate in available:
+        unit = candidate.unit
+        reported = positions.get(unit.unit_id)
+        fresh = reported is not None and now_ms - reported.time_ms <= POSITION_MAXIMUM_AGE_MS
+        at = reported.place if reported is not None and fresh else unit.station
+        metres = distance_metres(at, place) if place is not None else 0.0
+        load = workloads.get(unit.unit_id, Workload())
+        order = (load.live > 0, round(metres / _TIE_METRES), load.this_shift, unit.unit_id)
+        ranked.append((order, unit, metres, reported if fresh else None, load))
+    if not ranked:
+        return None
+    ranked.sort(key=lambda each: each[0])
+    _, unit, metres, reported, load = ranked[0]
+    source = (
+        f"by its position {max(0, now_ms - reported.time_ms) // 1_000} s ago"
+        if reported is not None
+        else "by its station: no position within 120 s"
+    )
+    reasons = [
+        f"kind {unit.kind}, on shift, serves the jurisdiction",
+        f"{metres / 1_000:.1f} km away, {source}" if place is not None else "the alert has no place",
+        "free" if not load.live else f"has {load.live} in hand: no unit is free",
+        f"{load.this_shift} alerts this shift",
+    ]
+    if len(ranked) > 1:
+        _, next_unit, next_metres, _, next_load = ranked[1]
+        reasons.append(
+            f"before {next_unit.unit_id}: {next_metres / 1_000:.1f} km, "
+            f"{'busy' if next_load.live else 'free'}, {next_load.this_shift} alerts this shift"
+        )
+    return Route(unit.unit_id, tuple(reasons))
