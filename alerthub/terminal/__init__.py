@@ -1,0 +1,1 @@
+"""The patrol terminal: a client library and a terminal program on it."""
