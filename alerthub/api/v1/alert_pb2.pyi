@@ -139,6 +139,8 @@ class _AlertEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AlertE
     ALERT_EVENT_KIND_CANCELLED: _AlertEventKind.ValueType  # 11
     ALERT_EVENT_KIND_OUTCOME_RECORDED: _AlertEventKind.ValueType  # 12
     ALERT_EVENT_KIND_CONFIRMATION_OVERDUE: _AlertEventKind.ValueType  # 13
+    ALERT_EVENT_KIND_EVIDENCE_SEALED: _AlertEventKind.ValueType  # 14
+    """A sighting's text and picture can be opened now, or it is known why the picture cannot."""
 
 class AlertEventKind(_AlertEventKind, metaclass=_AlertEventKindEnumTypeWrapper): ...
 
@@ -156,6 +158,8 @@ ALERT_EVENT_KIND_ESCALATED: AlertEventKind.ValueType  # 10
 ALERT_EVENT_KIND_CANCELLED: AlertEventKind.ValueType  # 11
 ALERT_EVENT_KIND_OUTCOME_RECORDED: AlertEventKind.ValueType  # 12
 ALERT_EVENT_KIND_CONFIRMATION_OVERDUE: AlertEventKind.ValueType  # 13
+ALERT_EVENT_KIND_EVIDENCE_SEALED: AlertEventKind.ValueType  # 14
+"""A sighting's text and picture can be opened now, or it is known why the picture cannot."""
 Global___AlertEventKind: _TypeAlias = AlertEventKind  # noqa: Y015
 
 @_typing.final
@@ -465,6 +469,7 @@ class Alert(_message.Message):
     CLOSED_AT_MS_FIELD_NUMBER: _builtins.int
     CALL_BY_RADIO_FIELD_NUMBER: _builtins.int
     SIGHTING_COUNT_FIELD_NUMBER: _builtins.int
+    SUPERVISOR_REQUIRED_FIELD_NUMBER: _builtins.int
     alert_id: _builtins.str
     version: _builtins.int
     status: Global___AlertStatus.ValueType
@@ -492,6 +497,8 @@ class Alert(_message.Message):
     call_by_radio: _builtins.bool
     """Nobody can be reached by terminal: call by radio (C18)."""
     sighting_count: _builtins.int
+    supervisor_required: _builtins.bool
+    """Its rule, source or device is suspended for its precision (refusal 9): a supervisor confirms it."""
     @_builtins.property
     def officer_text(self) -> _common_pb2.LocalizedText: ...
     @_builtins.property
@@ -531,10 +538,11 @@ class Alert(_message.Message):
         closed_at_ms: _builtins.int = ...,
         call_by_radio: _builtins.bool = ...,
         sighting_count: _builtins.int = ...,
+        supervisor_required: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["officer_text", b"officer_text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_id", b"alert_id", "assignments", b"assignments", "call_by_radio", b"call_by_radio", "cancelled_reason", b"cancelled_reason", "category", b"category", "closed_at_ms", b"closed_at_ms", "confirmed_at_ms", b"confirmed_at_ms", "confirmed_by", b"confirmed_by", "district", b"district", "entry_id", b"entry_id", "entry_version", b"entry_version", "fold_key", b"fold_key", "jurisdiction", b"jurisdiction", "names_person", b"names_person", "officer_text", b"officer_text", "opened_at_ms", b"opened_at_ms", "outcome", b"outcome", "policy", b"policy", "rejected_reason", b"rejected_reason", "rule_id", b"rule_id", "rule_kind", b"rule_kind", "rule_version", b"rule_version", "severity", b"severity", "sighting_count", b"sighting_count", "sightings", b"sightings", "status", b"status", "unit_kind", b"unit_kind", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_id", b"alert_id", "assignments", b"assignments", "call_by_radio", b"call_by_radio", "cancelled_reason", b"cancelled_reason", "category", b"category", "closed_at_ms", b"closed_at_ms", "confirmed_at_ms", b"confirmed_at_ms", "confirmed_by", b"confirmed_by", "district", b"district", "entry_id", b"entry_id", "entry_version", b"entry_version", "fold_key", b"fold_key", "jurisdiction", b"jurisdiction", "names_person", b"names_person", "officer_text", b"officer_text", "opened_at_ms", b"opened_at_ms", "outcome", b"outcome", "policy", b"policy", "rejected_reason", b"rejected_reason", "rule_id", b"rule_id", "rule_kind", b"rule_kind", "rule_version", b"rule_version", "severity", b"severity", "sighting_count", b"sighting_count", "sightings", b"sightings", "status", b"status", "supervisor_required", b"supervisor_required", "unit_kind", b"unit_kind", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -550,10 +558,13 @@ class AlertEvent(_message.Message):
     ALERT_FIELD_NUMBER: _builtins.int
     OCCURRED_AT_MS_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     kind: Global___AlertEventKind.ValueType
     occurred_at_ms: _builtins.int
     actor: _builtins.str
     """person:NAME, terminal:ID, service:NAME"""
+    reason: _builtins.str
+    """Why, where somebody or something said so."""
     @_builtins.property
     def alert(self) -> Global___Alert: ...
     def __init__(
@@ -563,10 +574,11 @@ class AlertEvent(_message.Message):
         alert: Global___Alert | None = ...,
         occurred_at_ms: _builtins.int = ...,
         actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "alert", b"alert", "kind", b"kind", "occurred_at_ms", b"occurred_at_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "alert", b"alert", "kind", b"kind", "occurred_at_ms", b"occurred_at_ms", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -647,9 +659,12 @@ class GetAlertResponse(_message.Message):
     ALERT_FIELD_NUMBER: _builtins.int
     SEALED_DETAILS_FIELD_NUMBER: _builtins.int
     SEALED_PICTURE_FIELD_NUMBER: _builtins.int
+    SEALED_MISSING_REASON_FIELD_NUMBER: _builtins.int
     sealed_details: _builtins.bytes
     """What OpenAlert of the watchlist service needs; sealed."""
     sealed_picture: _builtins.bytes
+    sealed_missing_reason: _builtins.str
+    """Why one of them is absent."""
     @_builtins.property
     def alert(self) -> Global___Alert: ...
     def __init__(
@@ -658,10 +673,11 @@ class GetAlertResponse(_message.Message):
         alert: Global___Alert | None = ...,
         sealed_details: _builtins.bytes = ...,
         sealed_picture: _builtins.bytes = ...,
+        sealed_missing_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "sealed_details", b"sealed_details", "sealed_picture", b"sealed_picture"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "sealed_details", b"sealed_details", "sealed_missing_reason", b"sealed_missing_reason", "sealed_picture", b"sealed_picture"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -902,3 +918,117 @@ class AssignUnitResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AssignUnitResponse: _TypeAlias = AssignUnitResponse  # noqa: Y015
+
+@_typing.final
+class ListPrecisionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPrecisionRequest: _TypeAlias = ListPrecisionRequest  # noqa: Y015
+
+@_typing.final
+class PrecisionRecord(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    RIGHT_FIELD_NUMBER: _builtins.int
+    UPPER_BOUND_FIELD_NUMBER: _builtins.int
+    SUSPENDED_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """rule, source, device, operator"""
+    subject: _builtins.str
+    outcomes: _builtins.int
+    right: _builtins.int
+    upper_bound: _builtins.float
+    """The upper bound of the 95 % Wilson interval."""
+    suspended: _builtins.bool
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        outcomes: _builtins.int = ...,
+        right: _builtins.int = ...,
+        upper_bound: _builtins.float = ...,
+        suspended: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "outcomes", b"outcomes", "right", b"right", "subject", b"subject", "suspended", b"suspended", "upper_bound", b"upper_bound"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PrecisionRecord: _TypeAlias = PrecisionRecord  # noqa: Y015
+
+@_typing.final
+class ListPrecisionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___PrecisionRecord]: ...
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[Global___PrecisionRecord] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPrecisionResponse: _TypeAlias = ListPrecisionResponse  # noqa: Y015
+
+@_typing.final
+class LiftSuspensionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMAND_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    command_id: _builtins.str
+    kind: _builtins.str
+    subject: _builtins.str
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        command_id: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command_id", b"command_id", "kind", b"kind", "reason", b"reason", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LiftSuspensionRequest: _TypeAlias = LiftSuspensionRequest  # noqa: Y015
+
+@_typing.final
+class LiftSuspensionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LiftSuspensionResponse: _TypeAlias = LiftSuspensionResponse  # noqa: Y015

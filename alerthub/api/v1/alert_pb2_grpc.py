@@ -70,6 +70,16 @@ class DispatchServiceStub:
                 request_serializer=alerthub_dot_api_dot_v1_dot_alert__pb2.AssignUnitRequest.SerializeToString,
                 response_deserializer=alerthub_dot_api_dot_v1_dot_alert__pb2.AssignUnitResponse.FromString,
                 _registered_method=True)
+        self.ListPrecision = channel.unary_unary(
+                '/alerthub.api.v1.DispatchService/ListPrecision',
+                request_serializer=alerthub_dot_api_dot_v1_dot_alert__pb2.ListPrecisionRequest.SerializeToString,
+                response_deserializer=alerthub_dot_api_dot_v1_dot_alert__pb2.ListPrecisionResponse.FromString,
+                _registered_method=True)
+        self.LiftSuspension = channel.unary_unary(
+                '/alerthub.api.v1.DispatchService/LiftSuspension',
+                request_serializer=alerthub_dot_api_dot_v1_dot_alert__pb2.LiftSuspensionRequest.SerializeToString,
+                response_deserializer=alerthub_dot_api_dot_v1_dot_alert__pb2.LiftSuspensionResponse.FromString,
+                _registered_method=True)
 
 
 class DispatchServiceServicer:
@@ -121,6 +131,20 @@ class DispatchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPrecision(self, request, context):
+        """How often rules, sources, devices and operators were right, and what is suspended for it (refusal 9).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LiftSuspension(self, request, context):
+        """A supervisor has looked: counts begin anew.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DispatchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -158,6 +182,16 @@ def add_DispatchServiceServicer_to_server(servicer, server):
                     servicer.AssignUnit,
                     request_deserializer=alerthub_dot_api_dot_v1_dot_alert__pb2.AssignUnitRequest.FromString,
                     response_serializer=alerthub_dot_api_dot_v1_dot_alert__pb2.AssignUnitResponse.SerializeToString,
+            ),
+            'ListPrecision': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPrecision,
+                    request_deserializer=alerthub_dot_api_dot_v1_dot_alert__pb2.ListPrecisionRequest.FromString,
+                    response_serializer=alerthub_dot_api_dot_v1_dot_alert__pb2.ListPrecisionResponse.SerializeToString,
+            ),
+            'LiftSuspension': grpc.unary_unary_rpc_method_handler(
+                    servicer.LiftSuspension,
+                    request_deserializer=alerthub_dot_api_dot_v1_dot_alert__pb2.LiftSuspensionRequest.FromString,
+                    response_serializer=alerthub_dot_api_dot_v1_dot_alert__pb2.LiftSuspensionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -350,6 +384,60 @@ class DispatchService:
             '/alerthub.api.v1.DispatchService/AssignUnit',
             alerthub_dot_api_dot_v1_dot_alert__pb2.AssignUnitRequest.SerializeToString,
             alerthub_dot_api_dot_v1_dot_alert__pb2.AssignUnitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPrecision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alerthub.api.v1.DispatchService/ListPrecision',
+            alerthub_dot_api_dot_v1_dot_alert__pb2.ListPrecisionRequest.SerializeToString,
+            alerthub_dot_api_dot_v1_dot_alert__pb2.ListPrecisionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LiftSuspension(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alerthub.api.v1.DispatchService/LiftSuspension',
+            alerthub_dot_api_dot_v1_dot_alert__pb2.LiftSuspensionRequest.SerializeToString,
+            alerthub_dot_api_dot_v1_dot_alert__pb2.LiftSuspensionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,10 @@ class DispatchServiceStub:
     """The unit answered by radio: records it and stops the deadlines (C18)."""
     AssignUnit: _grpc.UnaryUnaryMultiCallable[_alert_pb2.AssignUnitRequest, _alert_pb2.AssignUnitResponse]
     """Another unit than the rules chose."""
+    ListPrecision: _grpc.UnaryUnaryMultiCallable[_alert_pb2.ListPrecisionRequest, _alert_pb2.ListPrecisionResponse]
+    """How often rules, sources, devices and operators were right, and what is suspended for it (refusal 9)."""
+    LiftSuspension: _grpc.UnaryUnaryMultiCallable[_alert_pb2.LiftSuspensionRequest, _alert_pb2.LiftSuspensionResponse]
+    """A supervisor has looked: counts begin anew."""
 
 @_typing.type_check_only
 class DispatchServiceAsyncStub(DispatchServiceStub):
@@ -59,6 +63,10 @@ class DispatchServiceAsyncStub(DispatchServiceStub):
     """The unit answered by radio: records it and stops the deadlines (C18)."""
     AssignUnit: _aio.UnaryUnaryMultiCallable[_alert_pb2.AssignUnitRequest, _alert_pb2.AssignUnitResponse]  # type: ignore[assignment]
     """Another unit than the rules chose."""
+    ListPrecision: _aio.UnaryUnaryMultiCallable[_alert_pb2.ListPrecisionRequest, _alert_pb2.ListPrecisionResponse]  # type: ignore[assignment]
+    """How often rules, sources, devices and operators were right, and what is suspended for it (refusal 9)."""
+    LiftSuspension: _aio.UnaryUnaryMultiCallable[_alert_pb2.LiftSuspensionRequest, _alert_pb2.LiftSuspensionResponse]  # type: ignore[assignment]
+    """A supervisor has looked: counts begin anew."""
 
 class DispatchServiceServicer(metaclass=_abc_1.ABCMeta):
     """What the operations office does with alerts."""
@@ -114,5 +122,21 @@ class DispatchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.AssignUnitResponse, _abc.Awaitable[_alert_pb2.AssignUnitResponse]]:
         """Another unit than the rules chose."""
+
+    @_abc_1.abstractmethod
+    def ListPrecision(
+        self,
+        request: _alert_pb2.ListPrecisionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_pb2.ListPrecisionResponse, _abc.Awaitable[_alert_pb2.ListPrecisionResponse]]:
+        """How often rules, sources, devices and operators were right, and what is suspended for it (refusal 9)."""
+
+    @_abc_1.abstractmethod
+    def LiftSuspension(
+        self,
+        request: _alert_pb2.LiftSuspensionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_pb2.LiftSuspensionResponse, _abc.Awaitable[_alert_pb2.LiftSuspensionResponse]]:
+        """A supervisor has looked: counts begin anew."""
 
 def add_DispatchServiceServicer_to_server(servicer: DispatchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
