@@ -212,6 +212,8 @@ _READS: Mapping[str, tuple[str, ...]] = {
         "units",
         "positions",
         "revocations",
+        # The office watches alerts live through dispatch (C10).
+        "alert-events",
     ),
     "push": ("alert-events", "revocations", "units", "devices"),
     # Owners tail their own topics to publish again where topic and database differ (C9).
