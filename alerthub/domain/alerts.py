@@ -162,10 +162,10 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One change. `version` is the alert's after it; `actor` is person:NAME, terminal:ID or service:NAME."""
+    """One change, with the whole alert after it; `actor` is person:NAME, terminal:ID or service:NAME."""
 
     kind: EventKind
-    version: int
+    alert: Alert
     actor: str
     at_ms: int
     reason: str = ""
@@ -188,8 +188,8 @@ class Change:
 
 def _changed(alert: Alert, kind: EventKind, actor: str, now_ms: int, reason: str = "") -> Change:
     """`alert` (its fields already changed) one version later."""
-    version = alert.version + 1
-    return Change(replace(alert, version=version), (Event(kind, version, actor, now_ms, reason),))
+    after = replace(alert, version=alert.version + 1)
+    return Change(after, (Event(kind, after, actor, now_ms, reason),))
 
 
 def _with(alert: Alert, changed: Assignment) -> tuple[Assignment, ...]:

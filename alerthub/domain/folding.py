@@ -46,10 +46,12 @@ class NewestAlert:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """What fired. `tokens`: all tokens of the identifier that hit, for every mask."""
+    """What fired. `tokens`: all tokens of the identifier that hit, for every mask. A direct call is never
+    taken for a repeat of one that is over: somebody asks for help again."""
 
     severity: int
     tokens: frozenset[bytes]
+    direct_call: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ def fold(
         return Folded(Disposition.ENTRY_ENDED)
     if newest is not None and newest.status in OPEN_STATUSES:
         return Folded(Disposition.JOINED, covered_by(newest.basis_token, raised.tokens))
+    if raised.direct_call:
+        return Folded(Disposition.OPENED)
     if now_ms < suppressed_until_ms:
         return Folded(Disposition.SUPPRESSED)
     if (
