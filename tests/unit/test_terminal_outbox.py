@@ -82,20 +82,28 @@ async def test_old_positions_give_way_and_receipts_do_not(tmp_path: Path) -> Non
     assert messages[1].report_position.position.latitude == pytest.approx(0.5)
 
 
+def _modes(folder: Path) -> set[int]:
+    return {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+
+
 async def test_only_its_owner_can_read_the_file(tmp_path: Path) -> None:
     database = await TerminalDatabase.open(tmp_path / "t.db")
     await Outbox(database).add(receipt(1))
-    modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    modes = _modes(tmp_path)
     await database.close()
     assert modes == {0o600}
+
+
+async def _write_and_fail(database: TerminalDatabase) -> None:
+    async with database.transaction() as connection:
+        await connection.execute("INSERT INTO note (name, value) VALUES ('a', 'b')")
+        raise RuntimeError("half way")
 
 
 async def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path) -> None:
     database = await TerminalDatabase.open(tmp_path / "t.db")
     with pytest.raises(RuntimeError, match="half way"):
-        async with database.transaction() as connection:
-            await connection.execute("INSERT INTO note (name, value) VALUES ('a', 'b')")
-            raise RuntimeError("half way")
+        await _write_and_fail(database)
     async with database.connection.execute("SELECT count(*) FROM note") as cursor:
         row = await cursor.fetchone()
     await database.close()
@@ -114,7 +122,8 @@ async def main():
     outbox = Outbox(await TerminalDatabase.open(Path(sys.argv[1])))
     number = 0
     while True:
-        await outbox.add(TerminalMessage(command_id=command_id_of(str(number)), receipt=Receipt(alert_id="a")))
+        receipt = Receipt(alert_id="a")
+        await outbox.add(TerminalMessage(command_id=command_id_of(str(number)), receipt=receipt))
         number += 1
         print(number, flush=True)
 
@@ -122,18 +131,22 @@ asyncio.run(main())
 """
 
 
-async def test_what_was_kept_survives_a_kill_in_the_middle(tmp_path: Path) -> None:
-    path = tmp_path / "t.db"
+def _killed_after(path: Path, commands: int) -> int:
+    """Kills a process that fills an outbox once it said that it kept so many; how many it said in the end."""
     with subprocess.Popen(
         [sys.executable, "-c", _KILLED_WRITER, str(path)], stdout=subprocess.PIPE, text=True
     ) as writer:
         assert writer.stdout is not None
         for line in writer.stdout:
-            if int(line) >= 20:
+            if int(line) >= commands:
                 break
         os.kill(writer.pid, signal.SIGKILL)
-        told = [20, *(int(line) for line in writer.stdout if line.strip())]
-    database = await TerminalDatabase.open(path)
+        return max([commands, *(int(line) for line in writer.stdout if line.endswith("\n"))])
+
+
+async def test_what_was_kept_survives_a_kill_in_the_middle(tmp_path: Path) -> None:
+    told = _killed_after(tmp_path / "t.db", 20)
+    database = await TerminalDatabase.open(tmp_path / "t.db")
     kept = len(await Outbox(database).unanswered())
     await database.close()
-    assert kept >= told[-1]
+    assert kept >= told

@@ -1,0 +1,360 @@
+"""The terminal's stream: resumed where it broke, commands sent until they are answered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from alerthub.api.v1 import patrol_pb2_grpc
+from alerthub.api.v1.alert_pb2 import (
+    ALERT_STATUS_CANCELLED,
+    ALERT_STATUS_DISPATCHING,
+    OUTCOME_FOUND,
+    Alert,
+    AlertStatus,
+)
+from alerthub.api.v1.patrol_pb2 import (
+    AlertPush,
+    CommandAnswer,
+    HubHeartbeat,
+    HubMessage,
+    SignedOff,
+    TerminalMessage,
+    Welcome,
+)
+from alerthub.domain.errors import Retry
+from alerthub.terminal.client import LONGEST_WAIT_SECONDS, TerminalClient, wait_before_try
+from alerthub.terminal.database import TerminalDatabase
+from alerthub.terminal.events import CommandAnswered, LinkChanged, ScreenChanged, TerminalEvent, as_json_line
+from alerthub.terminal.outbox import Outbox
+from alerthub.terminal.session import OfficerSession, OfficerToken
+
+
+class Hub(patrol_pb2_grpc.PatrolServiceServicer):
+    """The hub's side of the stream, in the test's hands."""
+
+    def __init__(self) -> None:
+        self.to_terminal: asyncio.Queue[HubMessage | None] = asyncio.Queue()
+        self.from_terminal: asyncio.Queue[TerminalMessage] = asyncio.Queue()
+        self.answers = True
+
+    async def Connect(  # noqa: N802
+        self, requests: AsyncIterator[TerminalMessage], context: Any
+    ) -> AsyncIterator[HubMessage]:
+        reader = asyncio.create_task(self._read(requests))
+        try:
+            while (message := await self.to_terminal.get()) is not None:
+                yield message
+        finally:
+            reader.cancel()
+
+    async def _read(self, requests: AsyncIterator[TerminalMessage]) -> None:
+        async for message in requests:
+            await self.from_terminal.put(message)
+            if self.answers and message.WhichOneof("message") not in ("sign_on", "renew_token"):
+                answer = CommandAnswer(command_id=message.command_id, result=CommandAnswer.Result.RESULT_DONE)
+                await self.to_terminal.put(HubMessage(answer=answer))
+
+    def welcomes(self, *, snapshot: bool = False) -> None:
+        self.to_terminal.put_nowait(HubMessage(welcome=Welcome(unit_id="u1", snapshot_follows=snapshot)))
+
+    def pushes(
+        self,
+        alert_id: str,
+        version: int = 1,
+        *,
+        after: str = "",
+        status: AlertStatus.ValueType = ALERT_STATUS_DISPATCHING,
+    ) -> None:
+        alert = Alert(alert_id=alert_id, version=version, status=status)
+        push = AlertPush(alert=alert, assignment_id=f"s-{alert_id}")
+        self.to_terminal.put_nowait(HubMessage(resume_token=after, alert=push))
+
+    def beats(self, *, complete: bool = False, after: str = "") -> None:
+        beat = HubHeartbeat(snapshot_complete=complete)
+        self.to_terminal.put_nowait(HubMessage(resume_token=after, heartbeat=beat))
+
+    def hangs_up(self) -> None:
+        self.to_terminal.put_nowait(None)
+
+    async def hears(self, kind: str) -> TerminalMessage:
+        """The next message from the terminal, which must be of this kind."""
+        message = await asyncio.wait_for(self.from_terminal.get(), 10)
+        assert message.WhichOneof("message") == kind
+        return message
+
+
+class SignedIn(OfficerSession):
+    """An officer whose registry always answers, or never."""
+
+    def __init__(self, account: str = "li") -> None:
+        super().__init__(registry_address="", ca_file=Path(), account=account, password="", now_ms=lambda: 0)
+        self.tokens = 0
+        self.reachable = True
+        self.life_ms = 300_000
+
+    async def _sign_in(self) -> OfficerToken:
+        if not self.reachable:
+            raise Retry("the registry did not answer")
+        self.tokens += 1
+        return OfficerToken(f"token-{self.tokens}", self.life_ms)
+
+
+@dataclass
+class Terminal:
+    """A client at work, and what it told."""
+
+    client: TerminalClient
+    database: TerminalDatabase
+    session: SignedIn
+    events: list[TerminalEvent]
+    told: asyncio.Event
+
+    async def until(self, wanted: Callable[[TerminalEvent], bool], count: int = 1) -> list[TerminalEvent]:
+        """The first `count` events that are wanted, once they were told."""
+        async with asyncio.timeout(15):
+            while len(found := [event for event in self.events if wanted(event)]) < count:
+                self.told.clear()
+                await self.told.wait()
+        return found[:count]
+
+    def names(self) -> list[str]:
+        return [json.loads(as_json_line(event, time_ms=0))["event"] for event in self.events]
+
+
+@asynccontextmanager
+async def hub_on(port: int = 0) -> AsyncIterator[tuple[Hub, str]]:
+    hub, server = Hub(), grpc.aio.server()
+    patrol_pb2_grpc.add_PatrolServiceServicer_to_server(hub, server)
+    bound = server.add_secure_port(f"127.0.0.1:{port}", grpc.local_server_credentials())
+    await server.start()
+    try:
+        yield hub, f"127.0.0.1:{bound}"
+    finally:
+        await server.stop(None)
+
+
+@asynccontextmanager
+async def terminal_on(
+    address: str,
+    path: Path,
+    *,
+    now_ms: Callable[[], int] = lambda: int(time.time() * 1000),
+    account: str = "li",
+) -> AsyncIterator[Terminal]:
+    database = await TerminalDatabase.open(path)
+    session = SignedIn(account)
+    events: list[TerminalEvent] = []
+    told = asyncio.Event()
+
+    def tell(event: TerminalEvent) -> None:
+        events.append(event)
+        told.set()
+
+    client = TerminalClient(
+        address=address,
+        credentials=grpc.local_channel_credentials(),
+        session=session,
+        database=database,
+        now_ms=now_ms,
+        tell=tell,
+    )
+    terminal = Terminal(client, database, session, events, told)
+    await client.load()
+    running = asyncio.create_task(client.run())
+    try:
+        yield terminal
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await database.close()
+
+
+def is_screen(event: TerminalEvent) -> bool:
+    return isinstance(event, ScreenChanged)
+
+
+def is_answer(event: TerminalEvent) -> bool:
+    return isinstance(event, CommandAnswered)
+
+
+async def test_an_alert_is_shown_and_its_receipt_sent(tmp_path: Path) -> None:
+    async with hub_on() as (hub, address), terminal_on(address, tmp_path / "t.db") as terminal:
+        hub.welcomes()
+        sign_on = (await hub.hears("sign_on")).sign_on
+        hub.pushes("a1", 3, after="r1")
+        receipt = (await hub.hears("receipt")).receipt
+        await terminal.until(is_answer)
+    assert (sign_on.officer_token, sign_on.resume_token) == ("token-1", "")
+    assert (receipt.alert_id, receipt.alert_version, receipt.assignment_id) == ("a1", 3, "s-a1")
+    assert terminal.names() == ["connected", "alert_shown", "command_answered"]
+
+
+async def test_a_terminal_that_was_off_resumes_after_the_last_message_that_it_stored_c10(
+    tmp_path: Path,
+) -> None:
+    async with hub_on() as (hub, address):
+        async with terminal_on(address, tmp_path / "t.db") as terminal:
+            hub.welcomes()
+            await hub.hears("sign_on")
+            hub.pushes("a1", after="r1")
+            await terminal.until(is_answer)
+        hub.hangs_up()
+        async with terminal_on(address, tmp_path / "t.db") as terminal:
+            hub_resumed = await _next_sign_on(hub)
+            shown = list(terminal.client.screen.alerts)
+    assert hub_resumed == "r1"
+    assert shown == ["a1"]
+
+
+async def _next_sign_on(hub: Hub) -> str:
+    while True:
+        message = await asyncio.wait_for(hub.from_terminal.get(), 10)
+        if message.WhichOneof("message") == "sign_on":
+            return message.sign_on.resume_token
+
+
+async def test_half_a_snapshot_is_not_resumed_from_c10(tmp_path: Path) -> None:
+    async with hub_on() as (hub, address), terminal_on(address, tmp_path / "t.db") as terminal:
+        hub.welcomes(snapshot=True)
+        await hub.hears("sign_on")
+        hub.pushes("a1", after="half")
+        await terminal.until(is_screen)
+        hub.hangs_up()
+        after_half = await _next_sign_on(hub)
+        hub.welcomes(snapshot=True)
+        hub.pushes("a1", after="half")
+        hub.beats(complete=True)
+        await terminal.until(lambda e: isinstance(e, LinkChanged) and e.link.value == "confirmed")
+        hub.hangs_up()
+        after_whole = await _next_sign_on(hub)
+    assert (after_half, after_whole) == ("", "half")
+
+
+async def test_a_repeat_after_a_reconnection_is_shown_and_receipted_once_c10(tmp_path: Path) -> None:
+    async with hub_on() as (hub, address), terminal_on(address, tmp_path / "t.db") as terminal:
+        hub.welcomes()
+        hub.pushes("a1")
+        await terminal.until(is_answer)
+        hub.hangs_up()
+        hub.welcomes(snapshot=True)
+        hub.pushes("a1")
+        hub.pushes("a2")
+        await terminal.until(is_answer, 2)
+        shown = [event.change.alert_id for event in terminal.events if isinstance(event, ScreenChanged)]
+        receipts = [event.alert_id for event in terminal.events if isinstance(event, CommandAnswered)]
+    assert shown == ["a1", "a2"]
+    assert receipts == ["a1", "a2"]
+
+
+async def test_an_unanswered_command_is_sent_again_with_the_same_command_id_c14(tmp_path: Path) -> None:
+    async with hub_on() as (hub, address), terminal_on(address, tmp_path / "t.db") as terminal:
+        hub.answers = False
+        hub.welcomes()
+        await hub.hears("sign_on")
+        await terminal.client.accept("a1", "s1")
+        await terminal.client.record_outcome("a1", "s1", OUTCOME_FOUND)
+        first = [(await hub.hears(kind)).command_id for kind in ("accept", "record_outcome")]
+        hub.hangs_up()
+        hub.answers = True
+        hub.welcomes()
+        await hub.hears("sign_on")
+        again = [(await hub.hears(kind)).command_id for kind in ("accept", "record_outcome")]
+        await terminal.until(is_answer, 2)
+        waiting = await Outbox(terminal.database).unanswered()
+    assert first == again
+    assert waiting == []
+
+
+async def test_what_was_decided_while_the_hub_was_away_is_sent_when_it_is_back_c14(tmp_path: Path) -> None:
+    async with terminal_on("127.0.0.1:1", tmp_path / "t.db") as terminal:
+        await terminal.client.accept("a1", "s1")
+        await terminal.until(lambda e: isinstance(e, LinkChanged) and e.link.value == "disconnected")
+    async with hub_on() as (hub, address), terminal_on(address, tmp_path / "t.db"):
+        hub.welcomes()
+        await hub.hears("sign_on")
+        assert (await hub.hears("accept")).accept.assignment_id == "s1"
+
+
+async def test_a_cancellation_takes_the_alert_off_and_off_the_disk(tmp_path: Path) -> None:
+    async with hub_on() as (hub, address), terminal_on(address, tmp_path / "t.db") as terminal:
+        hub.welcomes()
+        hub.pushes("a1", 1)
+        hub.pushes("a1", 2, status=ALERT_STATUS_CANCELLED)
+        await terminal.until(is_screen, 2)
+        async with terminal.database.connection.execute("SELECT version, push FROM shown_alert") as cursor:
+            rows = await cursor.fetchall()
+    assert [event for event in terminal.names() if "alert" in event] == ["alert_shown", "alert_removed"]
+    assert [tuple(row) for row in rows] == [(2, None)]
+
+
+async def test_a_terminal_says_when_what_it_shows_is_no_longer_confirmed_refusal_7(tmp_path: Path) -> None:
+    clock = [1_000_000]
+    async with (
+        hub_on() as (hub, address),
+        terminal_on(address, tmp_path / "t.db", now_ms=lambda: clock[0]) as terminal,
+    ):
+        hub.welcomes()
+        hub.beats()
+        await terminal.until(lambda e: isinstance(e, LinkChanged) and e.link.value == "confirmed")
+        clock[0] += 10_000
+        await terminal.until(lambda e: isinstance(e, LinkChanged) and e.link.value == "unconfirmed")
+        hub.beats()
+        await terminal.until(lambda e: isinstance(e, LinkChanged) and e.link.value == "confirmed", 2)
+    assert terminal.names() == ["connected", "confirmed", "unconfirmed", "confirmed"]
+
+
+async def test_a_session_that_the_hub_ended_leaves_nothing_on_the_terminal(tmp_path: Path) -> None:
+    async with hub_on() as (hub, address), terminal_on(address, tmp_path / "t.db") as terminal:
+        hub.welcomes()
+        hub.pushes("a1", after="r1")
+        await hub.hears("sign_on")
+        await hub.hears("receipt")
+        hub.to_terminal.put_nowait(HubMessage(signed_off=SignedOff(reason="revoked")))
+        await terminal.until(lambda e: isinstance(e, LinkChanged) and e.link.value == "signed_off")
+        async with terminal.database.connection.execute("SELECT * FROM shown_alert") as cursor:
+            rows = list(await cursor.fetchall())
+        resumed = await _next_sign_on(hub)
+    assert rows == []
+    assert resumed == ""
+
+
+async def test_another_officer_does_not_see_what_was_opened_for_the_first(tmp_path: Path) -> None:
+    async with hub_on() as (hub, address):
+        async with terminal_on(address, tmp_path / "t.db", account="li") as terminal:
+            hub.welcomes()
+            hub.pushes("a1", after="r1")
+            await terminal.until(is_answer)
+            await hub.hears("sign_on")
+            await hub.hears("receipt")
+        hub.hangs_up()
+        async with terminal_on(address, tmp_path / "t.db", account="wang") as terminal:
+            shown = list(terminal.client.screen.alerts)
+            resumed = await _next_sign_on(hub)
+    assert shown == []
+    assert resumed == ""
+
+
+async def test_the_officer_s_token_is_renewed_before_it_ends(tmp_path: Path) -> None:
+    async with hub_on() as (hub, address), terminal_on(address, tmp_path / "t.db") as terminal:
+        # A life that is over for the session's clock (0) at once: renewed as soon as signed on.
+        terminal.session.life_ms = 1
+        hub.welcomes()
+        first = (await hub.hears("sign_on")).sign_on.officer_token
+        fresh = (await hub.hears("renew_token")).renew_token.officer_token
+    assert (first, fresh) == ("token-1", "token-2")
+
+
+async def test_waits_between_tries_grow_are_bounded_and_differ() -> None:
+    waits = [wait_before_try(failures, 1.0) for failures in range(12)]
+    assert waits == sorted(waits)
+    assert waits[-1] == LONGEST_WAIT_SECONDS
+    assert wait_before_try(20, 0.0) == LONGEST_WAIT_SECONDS / 2
