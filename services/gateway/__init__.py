@@ -1,0 +1,1 @@
+"""The gateway: takes device events, blinds identifiers, and puts observations on Kafka."""

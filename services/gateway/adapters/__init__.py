@@ -1,0 +1,23 @@
+"""How devices speak, one file each. Another protocol is another file and a line in this table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from alerthub.domain.device_events import DeviceEvent
+from services.gateway.adapters import cloudevents, hikvision_anpr
+from services.gateway.adapters.reading import AdapterContext, TooLarge, UnsupportedContent
+
+Parse = Callable[[str, bytes, AdapterContext], list[DeviceEvent]]
+"""`parse(content_type, body, context)` gives what the device said, or raises Refuse naming the field at
+fault.
+
+It raises nothing else, whatever the body is, and keeps nothing that an event has no place for.
+"""
+
+ADAPTERS: Mapping[str, Parse] = {
+    "cloudevents": cloudevents.parse,
+    "hikvision-anpr": hikvision_anpr.parse,
+}
+
+__all__ = ["ADAPTERS", "AdapterContext", "Parse", "TooLarge", "UnsupportedContent"]
