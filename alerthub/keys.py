@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from alerthub.domain.errors import AlertHubError
-from alerthub.sealing import CannotOpen, Recipient, generate_private_key, public_key_of
+from alerthub.sealing import CannotOpenError, Recipient, generate_private_key, public_key_of
 from alerthub.tokens import EPOCH_KEY_BYTES
 
 EPOCH_LIFE_CAP_MS = 24 * 3_600_000
@@ -31,7 +31,7 @@ RETENTION_CAP_MS = 24 * 3_600_000
 _NAME = re.compile("[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 
 
-class KeyUnavailable(AlertHubError):
+class KeyUnavailableError(AlertHubError):
     """The key does not exist, was destroyed, or its store cannot be read. The text names the key, never its
     bytes."""
 
@@ -52,8 +52,8 @@ class KeyProvider(Protocol):
         taken."""
 
     def epoch_key(self, epoch: str, *, now_ms: int) -> bytes:
-        """32 bytes. Raises KeyUnavailable once its time has come, even where its file still waits for the
-        job."""
+        """32 bytes. Raises KeyUnavailableError once its time has come, even where its file still waits for
+        the job."""
 
     def destroy_epoch(self, epoch: str) -> None:
         """Destroys it now; no effect where it is gone already."""
@@ -65,7 +65,7 @@ class KeyProvider(Protocol):
         """Those whose private half still exists, newest last."""
 
     def private_key(self, key_id: str, *, now_ms: int) -> bytes:
-        """The private half. Raises CannotOpen once its time has come."""
+        """The private half. Raises CannotOpenError once its time has come."""
 
     def entry_key(self) -> bytes:
         """32 bytes: seals the readable identifiers of entries in the database. Lives as long as the hub."""
@@ -77,7 +77,7 @@ class KeyProvider(Protocol):
         """Destroys every key whose time has come and returns their names."""
 
     def inventory(self) -> KeyInventory:
-        """Names of what exists. Raises KeyUnavailable where the store cannot be read."""
+        """Names of what exists. Raises KeyUnavailableError where the store cannot be read."""
 
 
 class FileKeyProvider:
@@ -104,7 +104,7 @@ class FileKeyProvider:
     def epoch_key(self, epoch: str, *, now_ms: int) -> bytes:
         stored = self._read("epochs", epoch)
         if stored is None or now_ms >= stored.destroy_at_ms:
-            raise KeyUnavailable(f"the key of epoch {_printable(epoch)} was destroyed or never existed")
+            raise KeyUnavailableError(f"the key of epoch {_printable(epoch)} was destroyed or never existed")
         return stored.secret
 
     def destroy_epoch(self, epoch: str) -> None:
@@ -129,7 +129,7 @@ class FileKeyProvider:
     def private_key(self, key_id: str, *, now_ms: int) -> bytes:
         stored = self._read("recipients", key_id)
         if stored is None or now_ms >= stored.destroy_at_ms:
-            raise CannotOpen("the private key of that hour was destroyed or never existed")
+            raise CannotOpenError("the private key of that hour was destroyed or never existed")
         return stored.secret
 
     def entry_key(self) -> bytes:
@@ -158,18 +158,18 @@ class FileKeyProvider:
             self._write("long-lived", name, _Stored(secrets.token_bytes(32), 0, 0))
             stored = self._read("long-lived", name)
         if stored is None:
-            raise KeyUnavailable(f"the long-lived key {name} cannot be read")
+            raise KeyUnavailableError(f"the long-lived key {name} cannot be read")
         return stored.secret
 
     def _names(self, kind: str) -> list[str]:
         try:
             return sorted(path.stem for path in (self._folder / kind).glob("*.key"))
         except OSError as error:
-            raise KeyUnavailable(f"the key folder {kind} cannot be read") from error
+            raise KeyUnavailableError(f"the key folder {kind} cannot be read") from error
 
     def _path(self, kind: str, name: str) -> Path:
         if not _NAME.fullmatch(name):
-            raise KeyUnavailable(f"{_printable(name)} is no name of a key")
+            raise KeyUnavailableError(f"{_printable(name)} is no name of a key")
         return self._folder / kind / f"{name}.key"
 
     def _read(self, kind: str, name: str) -> _Stored | None:
@@ -179,7 +179,7 @@ class FileKeyProvider:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, binascii.Error) as error:
-            raise KeyUnavailable(f"the key {name} of {kind} cannot be read") from error
+            raise KeyUnavailableError(f"the key {name} of {kind} cannot be read") from error
 
     def _write(self, kind: str, name: str, stored: _Stored) -> bool:
         """Writes a key that appears whole or not at all; False where one of the name exists."""

@@ -42,7 +42,7 @@ _INFORMATION = b"alerthub data key 1|"
 _SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
 
-class CannotOpen(AlertHubError):
+class CannotOpenError(AlertHubError):
     """What was sealed cannot be opened: another key, other associated data, damage, or a key that was
     destroyed."""
 
@@ -83,13 +83,14 @@ def seal(key: bytes, plain: bytes, associated: bytes) -> bytes:
 
 
 def open_sealed(key: bytes, sealed: bytes, associated: bytes) -> bytes:
-    """What `seal` or a `DataKeyring` sealed. Raises CannotOpen; its text repeats nothing of the input."""
+    """What `seal` or a `DataKeyring` sealed. Raises CannotOpenError; its text repeats nothing of the
+    input."""
     if len(sealed) < _NONCE_BYTES + _TAG_BYTES:
-        raise CannotOpen("sealed bytes are too short")
+        raise CannotOpenError("sealed bytes are too short")
     try:
         return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], associated)
     except InvalidTag as error:
-        raise CannotOpen("sealed bytes do not fit the key and the associated data") from error
+        raise CannotOpenError("sealed bytes do not fit the key and the associated data") from error
 
 
 def details_associated(observation_id: bytes, first_token: bytes) -> bytes:
@@ -128,7 +129,7 @@ def wrap(recipient: Recipient, data_key_id: bytes, data_key: bytes) -> WrappedKe
 
 
 def unwrap(private_key: bytes, wrapped: WrappedKey) -> bytes:
-    """The data key. Raises CannotOpen where the private key or one of the ids is another."""
+    """The data key. Raises CannotOpenError where the private key or one of the ids is another."""
     lattice, curve = _halves(private_key)
     try:
         return _SUITE.decrypt(
@@ -137,7 +138,7 @@ def unwrap(private_key: bytes, wrapped: WrappedKey) -> bytes:
             info=_information(wrapped.recipient_key_id, wrapped.data_key_id),
         )
     except (InvalidTag, ValueError) as error:
-        raise CannotOpen("the data key does not fit the recipient's key") from error
+        raise CannotOpenError("the data key does not fit the recipient's key") from error
 
 
 def _halves(private_key: bytes) -> tuple[MLKEM768PrivateKey, X25519PrivateKey]:
@@ -221,10 +222,10 @@ class Opener:
     """The opening side, in the watchlist service only. It hands out plain bytes, never a data key (C13)."""
 
     def __init__(self, private_key_of: Callable[[str], bytes]) -> None:
-        """`private_key_of` gives the private key of a recipient key id, or raises CannotOpen once it is
+        """`private_key_of` gives the private key of a recipient key id, or raises CannotOpenError once it is
         destroyed."""
         self._private_key_of = private_key_of
 
     def open(self, sealed: bytes, key: WrappedKey, associated: bytes) -> bytes:
-        """What a `DataKeyring` sealed. Raises CannotOpen."""
+        """What a `DataKeyring` sealed. Raises CannotOpenError."""
         return open_sealed(unwrap(self._private_key_of(key.recipient_key_id), key), sealed, associated)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from alerthub.domain.errors import Retry
 from alerthub.sealing import (
     DATA_KEY_LIFE_MS,
-    CannotOpen,
+    CannotOpenError,
     DataKeyring,
     Opener,
     Recipient,
@@ -48,7 +48,7 @@ def test_it_does_not_open_beside_another_observation_or_token() -> None:
         details_associated(b"o" * 16, b"u" * 16),
         picture_associated(b"o" * 16, "t" * 16 + "x"),
     ):
-        with pytest.raises(CannotOpen):
+        with pytest.raises(CannotOpenError):
             OPENER.open(sealed.sealed, sealed.key, associated)
 
 
@@ -57,20 +57,20 @@ def test_a_changed_bit_is_noticed(bit: int) -> None:
     sealed = SHARED.seal(b"text", b"a", now_ms=0)
     changed = bytearray(sealed.sealed)
     changed[bit // 8] ^= 1 << bit % 8
-    with pytest.raises(CannotOpen):
+    with pytest.raises(CannotOpenError):
         OPENER.open(bytes(changed), sealed.key, b"a")
 
 
 def test_another_private_key_does_not_open() -> None:
     sealed = keyring().seal(b"text", b"", now_ms=0)
-    with pytest.raises(CannotOpen):
+    with pytest.raises(CannotOpenError):
         Opener(lambda _: generate_private_key()).open(sealed.sealed, sealed.key, b"")
 
 
 def test_a_wrapped_key_is_bound_to_its_ids() -> None:
     sealed = keyring().seal(b"text", b"", now_ms=0)
     renamed = WrappedKey(b"other---", sealed.key.recipient_key_id, sealed.key.wrapped)
-    with pytest.raises(CannotOpen):
+    with pytest.raises(CannotOpenError):
         OPENER.open(sealed.sealed, renamed, b"")
 
 
@@ -115,7 +115,7 @@ def test_a_long_lived_key_seals_and_opens(plain: bytes) -> None:
 
 
 def test_an_error_repeats_nothing_of_the_input() -> None:
-    with pytest.raises(CannotOpen) as error:
+    with pytest.raises(CannotOpenError) as error:
         open_sealed(bytes(32), b"canary" * 10, b"A12345")
     assert "canary" not in str(error.value)
     assert "A12345" not in str(error.value)

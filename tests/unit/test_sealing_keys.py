@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from alerthub.keys import EPOCH_LIFE_CAP_MS, RETENTION_CAP_MS, FileKeyProvider, KeyUnavailable
-from alerthub.sealing import CannotOpen, DataKeyring, Opener
+from alerthub.keys import EPOCH_LIFE_CAP_MS, RETENTION_CAP_MS, FileKeyProvider, KeyUnavailableError
+from alerthub.sealing import CannotOpenError, DataKeyring, Opener
 
 HOUR = 3_600_000
 
@@ -42,7 +42,7 @@ def test_an_epoch_cannot_be_made_twice(keys: FileKeyProvider) -> None:
 
 def test_a_key_whose_time_has_come_is_not_given_even_before_the_job_ran(keys: FileKeyProvider) -> None:
     keys.create_epoch("e1", now_ms=0, destroy_at_ms=HOUR)
-    with pytest.raises(KeyUnavailable):
+    with pytest.raises(KeyUnavailableError):
         keys.epoch_key("e1", now_ms=HOUR)
 
 
@@ -53,7 +53,7 @@ def test_the_job_destroys_what_is_due_and_leaves_no_byte_of_it(keys: FileKeyProv
     assert keys.destroy_due(now_ms=HOUR) == ["e1"]
     assert keys.inventory().epochs == ("e2",)
     assert len(every_byte(tmp_path)) < len(before)
-    with pytest.raises(KeyUnavailable):
+    with pytest.raises(KeyUnavailableError):
         keys.epoch_key("e1", now_ms=1)
 
 
@@ -67,7 +67,7 @@ def test_what_was_sealed_cannot_be_opened_once_its_hour_was_destroyed(keys: File
 
     assert open_at(2 * HOUR - 1) == b"text"
     keys.destroy_due(now_ms=2 * HOUR)
-    with pytest.raises(CannotOpen):
+    with pytest.raises(CannotOpenError):
         open_at(0)
 
 
@@ -102,13 +102,13 @@ def test_long_lived_keys_stay_and_differ(keys: FileKeyProvider, tmp_path: Path) 
 @pytest.mark.parametrize("name", ["../long-lived/entry", "", "a/b", "a.b", "x" * 64])
 def test_a_name_from_the_wire_cannot_leave_its_folder(keys: FileKeyProvider, name: str) -> None:
     keys.entry_key()
-    with pytest.raises(KeyUnavailable):
+    with pytest.raises(KeyUnavailableError):
         keys.private_key(name, now_ms=0)
 
 
 def test_a_damaged_key_is_named_and_not_shown(keys: FileKeyProvider, tmp_path: Path) -> None:
     keys.create_epoch("e1", now_ms=0, destroy_at_ms=HOUR)
     (tmp_path / "keys" / "epochs" / "e1.key").write_bytes(b'{"secret": "canary"}')
-    with pytest.raises(KeyUnavailable, match="e1") as error:
+    with pytest.raises(KeyUnavailableError, match="e1") as error:
         keys.epoch_key("e1", now_ms=0)
     assert "canary" not in str(error.value)
