@@ -33,7 +33,7 @@ _MAXIMUM_TOKEN_BYTES = 4096
 _TRUST_DOMAIN = "spiffe://alerthub/"
 
 
-class NotAuthenticated(AlertHubError):
+class NotAuthenticatedError(AlertHubError):
     """The caller did not prove who it is. The reason holds nothing of what it presented."""
 
     def __init__(self, reason: str) -> None:
@@ -90,7 +90,7 @@ def set_current_caller(caller: Caller) -> None:
 def caller_of_certificate(pem: bytes) -> Caller:
     """The caller that a certificate names. The TLS handshake has verified it against the hub's authority.
 
-    Raises NotAuthenticated unless it has exactly one SAN URI and that is one of ours.
+    Raises NotAuthenticatedError unless it has exactly one SAN URI and that is one of ours.
     """
     kind, name, fingerprint = _read_certificate(pem)
     return Caller(kind, name, certificate_fingerprint=fingerprint)
@@ -102,20 +102,20 @@ def _read_certificate(pem: bytes) -> tuple[CallerKind, str, str]:
         certificate = x509.load_pem_x509_certificate(pem)
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (ValueError, x509.ExtensionNotFound):
-        raise NotAuthenticated("the certificate has no subject alternative name") from None
+        raise NotAuthenticatedError("the certificate has no subject alternative name") from None
     kind, name = parse_spiffe(names.get_values_for_type(x509.UniformResourceIdentifier))
     return kind, name, certificate.fingerprint(hashes.SHA256()).hex()
 
 
 def parse_spiffe(uris: Iterable[str]) -> tuple[CallerKind, str]:
-    """Kind and name of the one URI `spiffe://alerthub/KIND/NAME`; NotAuthenticated for anything else."""
+    """Kind and name of the one URI `spiffe://alerthub/KIND/NAME`; NotAuthenticatedError for anything else."""
     found = list(uris)
     if len(found) != 1 or not found[0].startswith(_TRUST_DOMAIN):
-        raise NotAuthenticated("the certificate must have exactly one URI, spiffe://alerthub/KIND/NAME")
+        raise NotAuthenticatedError("the certificate must have exactly one URI, spiffe://alerthub/KIND/NAME")
     kind_text, _, name = found[0].removeprefix(_TRUST_DOMAIN).partition("/")
     kinds = {kind.value: kind for kind in (CallerKind.SERVICE, CallerKind.TERMINAL, CallerKind.DEVICE)}
     if kind_text not in kinds or not name or len(name) > 64 or "/" in name:
-        raise NotAuthenticated("the certificate's URI must name a service, a terminal or a device")
+        raise NotAuthenticatedError("the certificate's URI must name a service, a terminal or a device")
     return kinds[kind_text], name
 
 
@@ -190,11 +190,11 @@ class TokenVerifier:
     def verify(self, token: str) -> Caller:
         """The person that the token names.
 
-        Raises NotAuthenticated when the token is not whole, not signed by the registry, for another audience, not
+        Raises NotAuthenticatedError when the token is not whole, not signed by the registry, for another audience, not
         yet or no longer valid, or revoked.
         """
         if len(token) > _MAXIMUM_TOKEN_BYTES:
-            raise NotAuthenticated("the token is longer than any that the registry gives")
+            raise NotAuthenticatedError("the token is longer than any that the registry gives")
         try:
             claims = jwt.decode(
                 token,
@@ -210,13 +210,13 @@ class TokenVerifier:
             account = str(claims["sub"])
             roles = frozenset(access_pb2.Role.Value(name) for name in claims["roles"])
         except jwt.ExpiredSignatureError:
-            raise NotAuthenticated("the token has expired: sign in again") from None
+            raise NotAuthenticatedError("the token has expired: sign in again") from None
         except jwt.InvalidAudienceError:
-            raise NotAuthenticated(f"the token is not for the audience {self._audience}") from None
+            raise NotAuthenticatedError(f"the token is not for the audience {self._audience}") from None
         except (jwt.InvalidTokenError, KeyError, TypeError, ValueError):
-            raise NotAuthenticated("the token is not one that the registry signed") from None
+            raise NotAuthenticatedError("the token is not one that the registry signed") from None
         if expires_s - issued_at_ms // 1000 > TOKEN_LIFETIME_SECONDS:
-            raise NotAuthenticated("the token claims to live longer than five minutes")
+            raise NotAuthenticatedError("the token claims to live longer than five minutes")
         caller = Caller(
             CallerKind.PERSON,
             account,
@@ -226,7 +226,7 @@ class TokenVerifier:
             expires_at_ms=expires_s * 1000,
         )
         if self._revocations is not None and self._revocations.is_revoked(caller):
-            raise NotAuthenticated("the account was revoked")
+            raise NotAuthenticatedError("the account was revoked")
         return caller
 
 

@@ -1,0 +1,411 @@
+"""The audit log of a service: append-only rows, a hash chain over them, signed heads outside the database (C16).
+
+`record` writes a row in the transaction that it records, so neither exists without the other (refusal 8). Rows are
+written unchained, since a chain in the transaction would make every change wait for every other; the sequencer of one
+elected instance chains what is committed at least every second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from alembic.operations import Operations
+from prometheus_client import Counter, Gauge
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Identity,
+    LargeBinary,
+    MetaData,
+    Row,
+    Table,
+    Text,
+    UniqueConstraint,
+    bindparam,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import UUID
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from alerthub.audit_signing import HeadSigner
+from alerthub.domain.audit_chain import GENESIS_HASH, AuditHead, AuditRow, chain
+from alerthub.domain.errors import Retry
+from alerthub.postgres import lock_number, transaction
+from alerthub.telemetry import logger
+
+log = logger(__name__)
+
+_LOCK = lock_number("alerthub audit sequencer")
+_CHAIN_BATCH = 1_000
+_EXPORT_BATCH = 500
+_STALE_SECONDS = 10.0
+HEAD_EVERY_SECONDS = 3_600.0
+
+_chained = Counter("alerthub_audit_chained_total", "Audit rows that got their place in the chain.")
+_unchained = Gauge("alerthub_audit_unchained_rows", "Committed audit rows that wait for their place.")
+_heads = Counter("alerthub_audit_heads_total", "Signed heads written to the witness.")
+
+
+def audit_tables(metadata: MetaData) -> tuple[Table, Table]:
+    """The tables `audit_entry` and `audit_head` of a service's schema."""
+    entry = Table(
+        "audit_entry",
+        metadata,
+        Column("row_number", BigInteger, Identity(always=True), primary_key=True),
+        Column("row_id", UUID(as_uuid=False), nullable=False, server_default=func.gen_random_uuid()),
+        Column("time_ms", BigInteger, nullable=False),
+        Column("service", Text, nullable=False),
+        Column("actor", Text, nullable=False),
+        Column("action", Text, nullable=False),
+        Column("subject", Text, nullable=False),
+        Column("reason", Text, nullable=False, server_default=""),
+        Column("detail", Text, nullable=False, server_default=""),
+        Column("chain_index", BigInteger, nullable=True),
+        Column("previous_hash", LargeBinary, nullable=True),
+        Column("hash", LargeBinary, nullable=True),
+        UniqueConstraint("row_id", name="uq_audit_entry_row_id"),
+        UniqueConstraint("chain_index", name="uq_audit_entry_chain_index"),
+        CheckConstraint(
+            "(chain_index IS NULL) = (hash IS NULL) AND (hash IS NULL) = (previous_hash IS NULL)",
+            name="ck_audit_entry_chained_whole",
+        ),
+    )
+    head = Table(
+        "audit_head",
+        metadata,
+        Column("row_number", BigInteger, Identity(always=True), primary_key=True),
+        Column("service", Text, nullable=False),
+        Column("chain_index", BigInteger, nullable=False),
+        Column("hash", LargeBinary, nullable=False),
+        Column("time_ms", BigInteger, nullable=False),
+        Column("signature", LargeBinary, nullable=False),
+        Column("signer_pem", Text, nullable=False),
+    )
+    return entry, head
+
+
+_entry, _head = audit_tables(MetaData())
+
+_GUARDS = (
+    "CREATE INDEX ix_audit_entry_unchained ON audit_entry (row_number) WHERE chain_index IS NULL",
+    """
+    CREATE FUNCTION audit_entry_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      IF TG_OP = 'INSERT' THEN
+        NEW.time_ms := floor(extract(epoch FROM clock_timestamp()) * 1000);
+        NEW.service := current_schema();
+        NEW.chain_index := NULL;
+        NEW.previous_hash := NULL;
+        NEW.hash := NULL;
+        RETURN NEW;
+      END IF;
+      IF TG_OP = 'UPDATE' AND OLD.chain_index IS NULL AND NEW.chain_index IS NOT NULL
+         AND (OLD.row_number, OLD.row_id, OLD.time_ms, OLD.service, OLD.actor, OLD.action, OLD.subject, OLD.reason,
+              OLD.detail)
+           = (NEW.row_number, NEW.row_id, NEW.time_ms, NEW.service, NEW.actor, NEW.action, NEW.subject, NEW.reason,
+              NEW.detail)
+      THEN
+        RETURN NEW;
+      END IF;
+      RAISE EXCEPTION 'the audit log is append-only' USING ERRCODE = 'restrict_violation';
+    END $$
+    """,
+    """
+    CREATE FUNCTION audit_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      RAISE EXCEPTION 'the audit log is append-only' USING ERRCODE = 'restrict_violation';
+    END $$
+    """,
+    """
+    CREATE TRIGGER audit_entry_guard BEFORE INSERT OR UPDATE OR DELETE ON audit_entry
+    FOR EACH ROW EXECUTE FUNCTION audit_entry_guard()
+    """,
+    """
+    CREATE TRIGGER audit_entry_no_truncate BEFORE TRUNCATE ON audit_entry
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_append_only()
+    """,
+    """
+    CREATE TRIGGER audit_head_append_only BEFORE UPDATE OR DELETE ON audit_head
+    FOR EACH ROW EXECUTE FUNCTION audit_append_only()
+    """,
+    """
+    CREATE TRIGGER audit_head_no_truncate BEFORE TRUNCATE ON audit_head
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_append_only()
+    """,
+    # The trigger refuses as well; a role that cannot even try leaves less to a mistake.
+    "REVOKE DELETE, TRUNCATE, UPDATE ON audit_entry FROM CURRENT_USER",
+    "GRANT UPDATE (chain_index, previous_hash, hash) ON audit_entry TO CURRENT_USER",
+    "REVOKE DELETE, TRUNCATE, UPDATE ON audit_head FROM CURRENT_USER",
+)
+
+
+def create_audit(op: Operations) -> None:
+    """For a service's first migration: `create_audit(op)`. Makes the tables, and makes them append-only."""
+    metadata = MetaData()
+    for table in audit_tables(metadata):
+        table.create(op.get_bind())
+    for statement in _GUARDS:
+        op.execute(statement)
+
+
+async def record(
+    connection: AsyncConnection,
+    *,
+    action: str,
+    actor: str,
+    subject: str,
+    reason: str = "",
+    detail: str = "",
+) -> str:
+    """Writes one row in the caller's transaction and returns its id.
+
+    `actor` and `subject` are KIND:NAME, such as `person:li.wei` (Caller.actor) and `entry:ID`. Neither they nor
+    `reason` and `detail` may hold an identifier in readable form. Time and service are the database's.
+    Raises ValueError for an empty action, actor or subject: what cannot be recorded must not happen.
+    """
+    for name, value in (("action", action), ("actor", actor), ("subject", subject)):
+        if not value:
+            raise ValueError(f"an audit row needs {name}")
+    # PostgreSQL's text has no NUL, and a row that cannot be written must not stop a look that is recorded otherwise.
+    values = {
+        "action": action[:100],
+        "actor": actor[:200],
+        "subject": subject[:200],
+        "reason": reason[:2_000],
+        "detail": detail[:4_000],
+    }
+    statement = insert(_entry).values(
+        time_ms=0, service="", **{name: value.replace("\x00", "\ufffd") for name, value in values.items()}
+    )
+    row_id = await connection.scalar(statement.returning(_entry.c.row_id))
+    return str(row_id)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class AuditSequencer:
+    """Chains committed rows every `every_seconds` (at most one), and signs the head hourly and when it stops.
+
+    Any number of instances may run; an advisory lock elects the one that works, pass by pass. `check` is a readiness
+    check. Without a signer, or without a witness file, heads are not written, and `check` says so.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        signer: HeadSigner | None,
+        witness_file: Path | None,
+        every_seconds: float = 0.5,
+        head_every_seconds: float = HEAD_EVERY_SECONDS,
+        now_ms: Callable[[], int] = _now_ms,
+    ) -> None:
+        self._engine = engine
+        self._signer = signer
+        self._witness_file = witness_file
+        self._every_seconds = every_seconds
+        self._head_every_seconds = head_every_seconds
+        self._now_ms = now_ms
+        self._task: asyncio.Task[None] | None = None
+        self._last_pass = time.monotonic()
+        self._head_at = time.monotonic()
+
+    async def start(self) -> None:
+        self._last_pass = self._head_at = time.monotonic()
+        self._task = asyncio.create_task(self._run(), name="audit-sequencer")
+
+    async def stop(self) -> None:
+        """Chains what is left and signs a last head, for as long as the database answers."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._task = None
+        try:
+            async with asyncio.timeout(5):
+                await self.chain_once()
+                await self.sign_head()
+        except (SQLAlchemyError, Retry, OSError, TimeoutError) as error:
+            log.warning("audit_last_head_missing", error_type=type(error).__name__)
+
+    def check(self) -> str | None:
+        """None while rows are chained in time and heads can be signed, else the reason."""
+        waited = time.monotonic() - self._last_pass
+        if waited > _STALE_SECONDS:
+            return f"the audit log has not been chained for {int(waited)} s"
+        return None
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                while await self.chain_once() == _CHAIN_BATCH:
+                    continue
+                self._last_pass = time.monotonic()
+                if time.monotonic() - self._head_at >= self._head_every_seconds:
+                    await self.sign_head()
+                    self._head_at = time.monotonic()
+            except (SQLAlchemyError, Retry, OSError, TimeoutError) as error:
+                log.warning("audit_pass_failed", error_type=type(error).__name__)
+            await asyncio.sleep(self._every_seconds)
+
+    async def chain_once(self) -> int:
+        """Gives committed rows their places, in the order in which they are seen; returns how many got one."""
+        async with transaction(self._engine) as connection:
+            if not await connection.scalar(select(func.pg_try_advisory_xact_lock(_LOCK))):
+                return 0
+            last_index, last_hash = await _newest_link(connection)
+            # Only committed rows are visible here. One with a lower number that commits later comes later in the chain.
+            found = await connection.execute(
+                select(_entry)
+                .where(_entry.c.chain_index.is_(None))
+                .order_by(_entry.c.row_number)
+                .limit(_CHAIN_BATCH)
+            )
+            links = chain((_audit_row(row) for row in found), last_index=last_index, last_hash=last_hash)
+            if links:
+                await connection.execute(
+                    update(_entry)
+                    .where(_entry.c.row_id == bindparam("of_row"))
+                    .values(
+                        chain_index=bindparam("index"),
+                        previous_hash=bindparam("previous"),
+                        hash=bindparam("own"),
+                    ),
+                    [
+                        {
+                            "of_row": link.row_id,
+                            "index": link.chain_index,
+                            "previous": link.previous_hash,
+                            "own": link.hash,
+                        }
+                        for link in links
+                    ],
+                )
+        _chained.inc(len(links))
+        _unchained.set(0 if len(links) < _CHAIN_BATCH else _CHAIN_BATCH)
+        return len(links)
+
+    async def sign_head(self) -> AuditHead | None:
+        """Signs the newest link, stores the head and appends it to the witness file; None where nothing is new."""
+        if self._signer is None:
+            return None
+        async with transaction(self._engine) as connection:
+            if not await connection.scalar(select(func.pg_try_advisory_xact_lock(_LOCK))):
+                return None
+            index, newest = await _newest_link(connection)
+            known = await connection.scalar(select(func.max(_head.c.chain_index)))
+            if index in (0, known):
+                return None
+            service = str(await connection.scalar(text("SELECT current_schema()")))
+            head = self._signer.sign(
+                AuditHead(service=service, chain_index=index, hash=newest, time_ms=self._now_ms())
+            )
+            await connection.execute(
+                insert(_head).values(
+                    service=head.service,
+                    chain_index=head.chain_index,
+                    hash=head.hash,
+                    time_ms=head.time_ms,
+                    signature=head.signature,
+                    signer_pem=head.signer_pem,
+                )
+            )
+            # In the transaction: a head that the witness does not have is not taken for witnessed.
+            if self._witness_file is not None:
+                await asyncio.to_thread(_append, self._witness_file, head_line(head))
+        _heads.inc()
+        return head
+
+
+def _append(path: Path, line: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+async def _newest_link(connection: AsyncConnection) -> tuple[int, bytes]:
+    newest = (
+        await connection.execute(
+            select(_entry.c.chain_index, _entry.c.hash)
+            .where(_entry.c.chain_index.is_not(None))
+            .order_by(_entry.c.chain_index.desc())
+            .limit(1)
+        )
+    ).first()
+    return (0, GENESIS_HASH) if newest is None else (newest.chain_index, bytes(newest.hash))
+
+
+def _audit_row(row: Row[tuple[object, ...]]) -> AuditRow:
+    return AuditRow(
+        row_id=str(row.row_id),
+        time_ms=row.time_ms,
+        service=row.service,
+        actor=row.actor,
+        action=row.action,
+        subject=row.subject,
+        reason=row.reason,
+        detail=row.detail,
+        chain_index=row.chain_index or 0,
+        previous_hash=bytes(row.previous_hash or b""),
+        hash=bytes(row.hash or b""),
+    )
+
+
+async def export(engine: AsyncEngine) -> AsyncIterator[AuditRow]:
+    """Every committed row: those of the chain in its order, then those that have no place yet."""
+    async with transaction(engine) as connection:
+        await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        result = await connection.stream(
+            select(_entry).order_by(_entry.c.chain_index.asc().nulls_last(), _entry.c.row_number)
+        )
+        async for rows in result.partitions(_EXPORT_BATCH):
+            for row in rows:
+                yield _audit_row(row)
+
+
+async def heads(engine: AsyncEngine) -> list[AuditHead]:
+    """Every signed head so far, oldest first."""
+    async with transaction(engine) as connection:
+        found = await connection.execute(select(_head).order_by(_head.c.row_number))
+        return [
+            AuditHead(
+                service=row.service,
+                chain_index=row.chain_index,
+                hash=bytes(row.hash),
+                time_ms=row.time_ms,
+                signature=bytes(row.signature),
+                signer_pem=row.signer_pem,
+            )
+            for row in found
+        ]
+
+
+def head_line(head: AuditHead) -> str:
+    """The head as one line of JSON, as it stands in witness files and exports."""
+    return json.dumps(
+        {
+            "type": "head",
+            "service": head.service,
+            "chain_index": head.chain_index,
+            "hash": head.hash.hex(),
+            "time_ms": head.time_ms,
+            "signature": head.signature.hex(),
+            "signer_pem": head.signer_pem,
+        },
+        sort_keys=True,
+    )
