@@ -1,0 +1,1 @@
+"""The registry: the city's description, persons' accounts, and the identities of terminals and devices."""

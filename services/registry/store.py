@@ -1,0 +1,336 @@
+"""Resources in PostgreSQL: the newest of each, every version, and who refers to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ARRAY, Text, any_, bindparam, delete, func, insert, select, tuple_
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerthub import outbox
+from alerthub.api.v1 import registry_pb2
+from alerthub.domain.errors import Refuse
+from alerthub.domain.resources import (
+    CheckAuthorisation,
+    Current,
+    Device,
+    Key,
+    Kind,
+    LifeStatus,
+    Resource,
+    key_of,
+    references_of,
+)
+from services.registry import tables, wire
+
+TOPIC_OF = {Kind.DEVICE: "devices", Kind.ZONE: "zones", Kind.RULE: "rules", Kind.UNIT: "units"}
+"""Where resources of a kind are published. The others travel inside these."""
+_CHUNK = 2_000
+"""Rows a statement: far below the 32,767 parameters that PostgreSQL takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """The newest version of a resource, and what consumers are told of it."""
+
+    resource: Resource
+    version: int
+    active_from_ms: int
+    message: registry_pb2.Resource
+
+
+async def lock(connection: AsyncConnection) -> None:
+    """Waits until no other transaction changes resources."""
+    await connection.execute(select(func.pg_advisory_xact_lock(tables.RESOURCE_LOCK)))
+
+
+def _chunks(keys: Iterable[Key]) -> Iterable[list[tuple[str, str]]]:
+    pairs = sorted({(key.kind.value, key.id) for key in keys})
+    return (pairs[start : start + _CHUNK] for start in range(0, len(pairs), _CHUNK))
+
+
+def _domain(declared: bytes) -> Resource:
+    return wire.from_wire(registry_pb2.Resource.FromString(declared), 0)
+
+
+async def load(connection: AsyncConnection, keys: Iterable[Key]) -> dict[Key, Current]:
+    """The newest version of those of the named resources that exist, removed ones too."""
+    found: dict[Key, Current] = {}
+    for chunk in _chunks(keys):
+        columns = tables.resource.c
+        rows = await connection.execute(
+            select(columns.version, columns.declared).where(tuple_(columns.kind, columns.id).in_(chunk))
+        )
+        for version, declared in rows:
+            resource = _domain(declared)
+            found[key_of(resource)] = Current(version, resource)
+    return found
+
+
+async def existing(connection: AsyncConnection, keys: Iterable[Key]) -> set[Key]:
+    """Those of the keys that name a resource which is not removed."""
+    found: set[Key] = set()
+    for chunk in _chunks(keys):
+        columns = tables.resource.c
+        rows = await connection.execute(
+            select(columns.kind, columns.id).where(
+                tuple_(columns.kind, columns.id).in_(chunk),
+                columns.status != LifeStatus.REMOVED.value,
+            )
+        )
+        found.update(Key(Kind(kind), id_) for kind, id_ in rows)
+    return found
+
+
+async def users(
+    connection: AsyncConnection, keys: Iterable[Key], kind: Kind | None = None
+) -> dict[Key, list[Key]]:
+    """By target: which resources (of `kind`) refer to each of the keys, in order."""
+    found: dict[Key, list[Key]] = {}
+    columns = tables.resource_reference.c
+    for chunk in _chunks(keys):
+        query = select(columns.target_kind, columns.target_id, columns.source_kind, columns.source_id).where(
+            tuple_(columns.target_kind, columns.target_id).in_(chunk)
+        )
+        if kind is not None:
+            query = query.where(columns.source_kind == kind.value)
+        for row in await connection.execute(query.order_by(columns.source_kind, columns.source_id)):
+            target = Key(Kind(row.target_kind), row.target_id)
+            found.setdefault(target, []).append(Key(Kind(row.source_kind), row.source_id))
+    return found
+
+
+async def jurisdiction_parents(connection: AsyncConnection) -> dict[str, str]:
+    """Every jurisdiction that is not removed, with its parent; "" at the top."""
+    resource, reference = tables.resource.c, tables.resource_reference.c
+    rows = await connection.execute(
+        select(resource.id, func.coalesce(reference.target_id, "").label("parent"))
+        .select_from(
+            tables.resource.outerjoin(
+                tables.resource_reference,
+                (reference.source_kind == resource.kind) & (reference.source_id == resource.id),
+            )
+        )
+        .where(resource.kind == Kind.JURISDICTION.value, resource.status != LifeStatus.REMOVED.value)
+    )
+    return {row.id: row.parent for row in rows}
+
+
+async def devices_in_districts(connection: AsyncConnection, districts: Iterable[str]) -> dict[str, set[str]]:
+    """By district: the devices in it that are not removed."""
+    found: dict[str, set[str]] = {district: set() for district in districts}
+    columns = tables.resource.c
+    rows = await connection.execute(
+        select(columns.district, columns.id).where(
+            columns.district.in_(list(found)), columns.status != LifeStatus.REMOVED.value
+        )
+    )
+    for district, device in rows:
+        found[district].add(device)
+    return found
+
+
+async def secrets_of(connection: AsyncConnection, device_ids: Iterable[str]) -> dict[str, bytes]:
+    """SHA-256 of each device's secret, where one was issued."""
+    wanted = list(device_ids)
+    columns = tables.device_secret.c
+    rows = await connection.execute(
+        select(columns.device_id, columns.secret_sha256).where(
+            columns.device_id == any_(bindparam("wanted", wanted, type_=ARRAY(Text)))
+        )
+    )
+    return {row.device_id: row.secret_sha256 for row in rows}
+
+
+async def put_secret(
+    connection: AsyncConnection, device_id: str, secret_sha256: bytes, *, actor: str, now_ms: int
+) -> None:
+    """Notes the hash of a device's new secret in the place of the old one."""
+    values = {"secret_sha256": secret_sha256, "issued_at_ms": now_ms, "issued_by": actor}
+    await connection.execute(
+        upsert(tables.device_secret)
+        .values(device_id=device_id, **values)
+        .on_conflict_do_update(index_elements=["device_id"], set_=values)
+    )
+
+
+async def save(
+    connection: AsyncConnection,
+    publications: Sequence[Publication],
+    *,
+    declared: set[Key],
+    actor: str,
+    now_ms: int,
+) -> None:
+    """Writes the new versions, and sends those that have a topic through the outbox.
+
+    `declared` are those whose own content changed; the others changed only in what the registry adds to them.
+    Raises Refuse for a resource that is too large for its topic.
+    """
+    for start in range(0, len(publications), _CHUNK):
+        chunk = publications[start : start + _CHUNK]
+        rows = [_row(publication) for publication in chunk]
+        statement = upsert(tables.resource)
+        await connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["kind", "id"],
+                set_={name: statement.excluded[name] for name in rows[0] if name not in ("kind", "id")},
+            ),
+            rows,
+        )
+        history = ("kind", "id", "version", "active_from_ms", "published")
+        await connection.execute(
+            insert(tables.resource_version),
+            [
+                {**{name: row[name] for name in history}, "changed_by": actor, "changed_at_ms": now_ms}
+                for row in rows
+            ],
+        )
+    for publication in publications:
+        key = key_of(publication.resource)
+        if key in declared:
+            await _save_references(connection, publication.resource)
+            if isinstance(publication.resource, CheckAuthorisation):
+                await _save_authorisation(connection, publication.resource)
+        if key.kind in TOPIC_OF:
+            value = value_of(publication.message)
+            if len(value) > outbox.MAXIMUM_VALUE_BYTES:
+                raise Refuse(
+                    f"{key.kind.value} {key.id}", f"at most {outbox.MAXIMUM_VALUE_BYTES} bytes in all"
+                )
+            await outbox.enqueue(
+                connection, topic=TOPIC_OF[key.kind], key=key.id, value=value, version=publication.version
+            )
+
+
+def value_of(message: registry_pb2.Resource) -> bytes:
+    """The bytes of the one resource inside, as its topic carries it."""
+    inner = getattr(message, message.WhichOneof("resource") or "")
+    return bytes(inner.SerializeToString())
+
+
+def _row(publication: Publication) -> dict[str, object]:
+    resource = publication.resource
+    key = key_of(resource)
+    return {
+        "kind": key.kind.value,
+        "id": key.id,
+        "version": publication.version,
+        "status": resource.status.value,
+        "active_from_ms": publication.active_from_ms,
+        "district": resource.district if isinstance(resource, Device) else None,
+        "topic": TOPIC_OF.get(key.kind),
+        "declared": wire.to_wire(resource).SerializeToString(),
+        "published": publication.message.SerializeToString(),
+    }
+
+
+async def _save_references(connection: AsyncConnection, resource: Resource) -> None:
+    key = key_of(resource)
+    columns = tables.resource_reference.c
+    await connection.execute(
+        delete(tables.resource_reference).where(
+            columns.source_kind == key.kind.value, columns.source_id == key.id
+        )
+    )
+    targets = sorted({(each.target.kind.value, each.target.id) for each in references_of(resource)})
+    if targets:
+        await connection.execute(
+            insert(tables.resource_reference),
+            [
+                {"source_kind": key.kind.value, "source_id": key.id, "target_kind": kind, "target_id": id_}
+                for kind, id_ in targets
+            ],
+        )
+
+
+async def _save_authorisation(connection: AsyncConnection, authorisation: CheckAuthorisation) -> None:
+    values = {
+        "legal_basis": authorisation.legal_basis,
+        "purpose": authorisation.purpose,
+        "categories": list(authorisation.categories),
+        "valid_from_ms": authorisation.valid_from_ms,
+        "valid_until_ms": authorisation.valid_until_ms,
+    }
+    await connection.execute(
+        upsert(tables.check_authorisation)
+        .values(authorisation_id=authorisation.authorisation_id, **values)
+        .on_conflict_do_update(index_elements=["authorisation_id"], set_=values)
+    )
+
+
+async def page(
+    connection: AsyncConnection, kind: Kind | None, after: tuple[str, str], size: int
+) -> list[registry_pb2.Resource]:
+    """The next resources in order of kind and id, as published."""
+    columns = tables.resource.c
+    query = select(columns.published).where(tuple_(columns.kind, columns.id) > after)
+    if kind is not None:
+        query = query.where(columns.kind == kind.value)
+    rows = await connection.execute(query.order_by(columns.kind, columns.id).limit(size))
+    return [registry_pb2.Resource.FromString(published) for (published,) in rows]
+
+
+# --- for the republisher
+
+
+async def versions_on(connection: AsyncConnection, topic: str) -> dict[str, int]:
+    """Every key of a topic of resources with its version."""
+    columns = tables.resource.c
+    rows = await connection.execute(select(columns.id, columns.version).where(columns.topic == topic))
+    return {row.id: row.version for row in rows}
+
+
+async def messages_on(connection: AsyncConnection, topic: str, keys: Sequence[str]) -> list[outbox.Message]:
+    """The newest messages of these keys of a topic of resources."""
+    columns = tables.resource.c
+    rows = (
+        await connection.execute(
+            select(columns.id, columns.version, columns.published).where(
+                columns.topic == topic, columns.id.in_(list(keys))
+            )
+        )
+    ).all()
+    return [
+        outbox.Message(topic, row.id, row.version, value_of(registry_pb2.Resource.FromString(row.published)))
+        for row in rows
+    ]
+
+
+# --- commands
+
+
+async def earlier_response(connection: AsyncConnection, command_id: str) -> tuple[bytes, bytes] | None:
+    """Request hash and response of a command that was carried out before."""
+    columns = tables.command.c
+    row = (
+        await connection.execute(
+            select(columns.request_sha256, columns.response).where(columns.command_id == command_id)
+        )
+    ).one_or_none()
+    return None if row is None else (row.request_sha256, row.response)
+
+
+async def remember_response(
+    connection: AsyncConnection,
+    command_id: str,
+    request_sha256: bytes,
+    response: bytes,
+    *,
+    actor: str,
+    now_ms: int,
+    keep_ms: int,
+) -> None:
+    """Notes a command's response for repeats, and forgets those older than `keep_ms`."""
+    await connection.execute(delete(tables.command).where(tables.command.c.created_at_ms < now_ms - keep_ms))
+    await connection.execute(
+        insert(tables.command).values(
+            command_id=command_id,
+            request_sha256=request_sha256,
+            response=response,
+            actor=actor,
+            created_at_ms=now_ms,
+        )
+    )
