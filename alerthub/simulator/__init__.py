@@ -1,0 +1,1 @@
+"""A city that sends what real devices send, through the gateway's door for devices."""

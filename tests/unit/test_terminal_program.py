@@ -1,0 +1,200 @@
+"""The terminal program: what it shows and what its keys do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+import pytest
+from textual.widgets import DataTable, Static
+
+from alerthub.api.v1.alert_pb2 import (
+    ALERT_STATUS_ACCEPTED,
+    ALERT_STATUS_CANCELLED,
+    ALERT_STATUS_DISPATCHING,
+    ASSIGNMENT_STATUS_ACCEPTED,
+    ASSIGNMENT_STATUS_DELIVERED,
+    OUTCOME_NOT_FOUND,
+    Alert,
+    AlertStatus,
+    Assignment,
+)
+from alerthub.api.v1.common_pb2 import LocalizedText
+from alerthub.api.v1.patrol_pb2 import AlertPush, CommandAnswer
+from alerthub.api.v1.watchlist_pb2 import OpenedDetails
+from alerthub.terminal.client import TerminalClient
+from alerthub.terminal.database import TerminalDatabase
+from alerthub.terminal.events import CommandAnswered, Link, LinkChanged, ScreenChanged, TerminalEvent
+from alerthub.terminal.outbox import Outbox
+from alerthub.terminal.program import TerminalProgram, card
+from alerthub.terminal.screen_state import ChangeKind, RemovalReason, ScreenChange, ScreenState
+from alerthub.terminal.session import OfficerSession
+from alerthub.terminal.words import Language
+
+
+def push(status: AlertStatus.ValueType = ALERT_STATUS_DISPATCHING, *, details: bool = True) -> AlertPush:
+    accepted = status == ALERT_STATUS_ACCEPTED
+    alert = Alert(
+        alert_id="a1",
+        version=1,
+        status=status,
+        officer_text=LocalizedText(chinese="在逃人员车辆", english="Wanted person's vehicle"),
+        assignments=[
+            Assignment(
+                assignment_id="s1",
+                status=ASSIGNMENT_STATUS_ACCEPTED if accepted else ASSIGNMENT_STATUS_DELIVERED,
+            )
+        ],
+    )
+    opened = OpenedDetails(identifier="[b]冀R12345", make="sedan") if details else None
+    reason = "" if details else "watchlist did not answer"
+    return AlertPush(alert=alert, assignment_id="s1", details=opened, details_missing_reason=reason)
+
+
+class Shown(TerminalClient):
+    """A client whose screen the test sets and which never connects."""
+
+    def __init__(self, database: TerminalDatabase, tell: Callable[[TerminalEvent], None]) -> None:
+        session = OfficerSession(
+            registry_address="", ca_file=Path(), account="li", password="", now_ms=lambda: 0
+        )
+        super().__init__(
+            address="",
+            credentials=grpc.local_channel_credentials(),
+            session=session,
+            database=database,
+            now_ms=lambda: 0,
+            tell=tell,
+        )
+        self.now_shown = ScreenState()
+
+    @property
+    def screen(self) -> ScreenState:
+        return self.now_shown
+
+    async def run(self) -> None:
+        return
+
+
+class Desk:
+    """A program with a database, in the test's hands."""
+
+    def __init__(self, database: TerminalDatabase) -> None:
+        self.database = database
+        self.clients: list[Shown] = []
+        self.program = TerminalProgram(self._client_for, language=Language.ENGLISH, now_ms=lambda: 0)
+
+    def _client_for(self, tell: Callable[[TerminalEvent], None]) -> TerminalClient:
+        self.clients.append(Shown(self.database, tell))
+        return self.clients[-1]
+
+    def shows(self, shown: AlertPush) -> None:
+        self.clients[0].now_shown = ScreenState(alerts={shown.alert.alert_id: shown})
+        self.program.take(ScreenChanged(ScreenChange(ChangeKind.SHOWN, shown)))
+
+    def text(self, name: str) -> str:
+        return str(self.program.query_one(f"#{name}", Static).render())
+
+    async def commands(self) -> list[str]:
+        waiting = await Outbox(self.database).unanswered()
+        return [command.message.WhichOneof("message") or "" for command in waiting]
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> Desk:
+    return Desk(await TerminalDatabase.open(tmp_path / "t.db"))
+
+
+@pytest.fixture(autouse=True)
+async def _closed(desk: Desk) -> object:
+    yield
+    await desk.database.close()
+
+
+async def test_a_lost_hub_is_said_in_words_refusal_7(desk: Desk) -> None:
+    async with desk.program.run_test():
+        desk.program.take(LinkChanged(Link.CONFIRMED))
+        assert "NO LONGER" not in desk.text("link")
+        desk.program.take(LinkChanged(Link.UNCONFIRMED))
+        assert "NO LONGER CONFIRMED" in desk.text("link")
+
+
+async def test_a_accepts_the_chosen_alert_once(desk: Desk) -> None:
+    async with desk.program.run_test() as pilot:
+        desk.shows(push())
+        await pilot.pause()
+        await pilot.press("a", "a")
+        await pilot.pause()
+        assert await desk.commands() == ["accept"]
+
+
+async def test_o_asks_what_was_found_and_records_it(desk: Desk) -> None:
+    async with desk.program.run_test() as pilot:
+        desk.shows(push(ALERT_STATUS_ACCEPTED))
+        await pilot.pause()
+        await pilot.press("o", "4")
+        await pilot.pause()
+        (command,) = await Outbox(desk.database).unanswered()
+        assert command.message.record_outcome.outcome == OUTCOME_NOT_FOUND
+
+
+async def test_nothing_is_recorded_of_what_was_not_accepted_or_when_the_officer_goes_back(
+    desk: Desk,
+) -> None:
+    async with desk.program.run_test() as pilot:
+        desk.shows(push())
+        await pilot.pause()
+        await pilot.press("o", "1")
+        desk.shows(push(ALERT_STATUS_ACCEPTED))
+        await pilot.pause()
+        await pilot.press("o", "escape", "a")
+        await pilot.pause()
+        assert await desk.commands() == []
+
+
+async def test_d_declines_with_the_reason_that_was_typed(desk: Desk) -> None:
+    async with desk.program.run_test() as pilot:
+        desk.shows(push())
+        await pilot.pause()
+        await pilot.press("d", *"busy", "enter")
+        await pilot.pause()
+        (command,) = await Outbox(desk.database).unanswered()
+        assert command.message.decline.reason == "busy"
+
+
+async def test_a_cancelled_alert_says_why(desk: Desk) -> None:
+    async with desk.program.run_test() as pilot:
+        cancelled = push(ALERT_STATUS_CANCELLED)
+        cancelled.alert.cancelled_reason = "entry withdrawn"
+        change = ScreenChange(ChangeKind.REMOVED, cancelled, RemovalReason.CANCELLED)
+        desk.program.take(ScreenChanged(change))
+        await pilot.pause()
+        assert "Cancelled" in desk.text("message")
+        assert "entry withdrawn" in desk.text("message")
+        assert desk.program.query_one("#alerts", DataTable).row_count == 0
+
+
+async def test_a_late_acceptance_is_told_superseded(desk: Desk) -> None:
+    async with desk.program.run_test() as pilot:
+        superseded = CommandAnswer.Result.RESULT_SUPERSEDED
+        desk.program.take(CommandAnswered("accept", "c1", "a1", superseded, ""))
+        await pilot.pause()
+        assert "Another unit has it" in desk.text("message")
+
+
+async def test_l_changes_the_language(desk: Desk) -> None:
+    async with desk.program.run_test() as pilot:
+        desk.shows(push())
+        await pilot.press("l")
+        await pilot.pause()
+        assert "在逃人员车辆" in desk.text("card")
+
+
+def test_a_card_without_details_says_why() -> None:
+    text = card(push(details=False), Language.ENGLISH, now_ms=0)
+    assert "watchlist did not answer" in text
+
+
+def test_text_from_outside_is_no_markup() -> None:
+    assert "\\[b]冀R12345" in card(push(), Language.ENGLISH, now_ms=0)
