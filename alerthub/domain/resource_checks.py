@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import shapely
 
 from alerthub.domain.errors import Refuse
+from alerthub.domain.masks import ALWAYS_IN_USE
+from alerthub.domain.masks import valid as valid_mask
 from alerthub.domain.resources import (
     AuthenticationClass,
     CheckAuthorisation,
@@ -33,8 +35,6 @@ from alerthub.domain.schedule import check_schedule
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _ID_EXPECTED = "1 to 64 letters, digits, dots, hyphens or underscores, the first a letter or digit"
-_NAMED_MASKS = ("exact", "confusable", "no-province")
-_WILDCARD_MASK = re.compile(r"1*01*")
 DISTRICT_DEVICES = 300
 """A district is a township or a part of one; more devices would make its state too large to move."""
 DEEPEST_JURISDICTION = 16
@@ -196,9 +196,8 @@ def _check_masks(masks: Sequence[str], field: str) -> None:
     if not masks:
         raise Refuse(field, "at least one mask, such as exact")
     for index, mask in enumerate(masks):
-        wildcard = _WILDCARD_MASK.fullmatch(mask) and 7 <= len(mask) <= 8
-        if mask not in _NAMED_MASKS and not wildcard:
-            raise Refuse(f"{field}[{index}]", f"{', '.join(_NAMED_MASKS)}, or a wildcard such as 1110111")
+        if not valid_mask(mask):
+            raise Refuse(f"{field}[{index}]", f"{', '.join(ALWAYS_IN_USE)}, or a wildcard such as 1110111")
     _check_once(masks, field)
 
 

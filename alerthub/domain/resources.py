@@ -292,14 +292,8 @@ class Current:
     resource: Resource
 
 
-def plan(
-    wanted: Sequence[Resource], current: Mapping[Key, Current], published: Mapping[Key, int]
-) -> tuple[Change, ...]:
-    """What the wanted resources would change, in their order. Equal ones stay as they are.
-
-    `published` holds the versions found in the topics: after a restore they can be newer than the database's,
-    and a version is never used twice (C19).
-    """
+def plan(wanted: Sequence[Resource], current: Mapping[Key, Current]) -> tuple[Change, ...]:
+    """What the wanted resources would change, in their order. Equal ones stay as they are."""
     changes = []
     for resource in wanted:
         key = key_of(resource)
@@ -307,10 +301,11 @@ def plan(
         if known is not None and known.resource == resource:
             changes.append(Change(Action.UNCHANGED, key, known.version, (), resource))
             continue
-        version = max(known.version if known else 0, published.get(key, 0)) + 1
-        action = Action.CREATE if known is None else Action.UPDATE
-        before = known.resource if known else None
-        changes.append(Change(action, key, version, differences(before, resource), resource))
+        if known is None:
+            changes.append(Change(Action.CREATE, key, 1, differences(None, resource), resource))
+            continue
+        found = differences(known.resource, resource)
+        changes.append(Change(Action.UPDATE, key, known.version + 1, found, resource))
     return tuple(changes)
 
 
@@ -348,6 +343,8 @@ def _text(value: object) -> str:
             text = ""
         case Enum():
             text = str(value.value)
+        case float():
+            text = f"{value:.6g}"
         case Position():
             text = f"{value.latitude}, {value.longitude}"
         case LocalizedText():

@@ -69,6 +69,28 @@ async def load(connection: AsyncConnection, keys: Iterable[Key]) -> dict[Key, Cu
     return found
 
 
+async def load_published(connection: AsyncConnection, keys: Iterable[Key]) -> list[Publication]:
+    """The newest version of each of the keys that exists, as consumers were told of it."""
+    found: list[Publication] = []
+    for chunk in _chunks(keys):
+        columns = tables.resource.c
+        rows = await connection.execute(
+            select(columns.declared, columns.version, columns.active_from_ms, columns.published).where(
+                tuple_(columns.kind, columns.id).in_(chunk)
+            )
+        )
+        found += [
+            Publication(
+                _domain(row.declared),
+                row.version,
+                row.active_from_ms,
+                registry_pb2.Resource.FromString(row.published),
+            )
+            for row in rows
+        ]
+    return found
+
+
 async def existing(connection: AsyncConnection, keys: Iterable[Key]) -> set[Key]:
     """Those of the keys that name a resource which is not removed."""
     found: set[Key] = set()

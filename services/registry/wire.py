@@ -38,6 +38,16 @@ def from_wire(resource: registry_pb2.Resource, index: int) -> domain.Resource:
     for name in _SET_BY_THE_REGISTRY:
         if name in message.DESCRIPTOR.fields_by_name and getattr(message, name):
             raise Refuse(f"{field}.{name}", "left out: the registry sets it")
+    return _value(message, field)
+
+
+def from_published(resource: registry_pb2.Resource) -> domain.Resource:
+    """The domain's value of a message that the registry composed itself."""
+    kind = resource.WhichOneof("resource") or ""
+    return _value(getattr(resource, kind), kind)
+
+
+def _value(message: Any, field: str) -> domain.Resource:
     match message:
         case registry_pb2.Jurisdiction():
             return domain.Jurisdiction(
