@@ -1,0 +1,173 @@
+"""The picture store: sealed pictures that wait for a hit, and those that an alert took (obstore: a folder
+or S3).
+
+`streaming/PICTURE` holds what devices sent, bounded in age and in bytes: what did not hit is forgotten
+(refusal 2). `alerts/ALERT/PICTURE` holds what an alert took, sealed again under its own key, until the
+alert's data is deleted. Every byte in it is sealed: the store opens nothing and never sees a picture.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, S3Store
+
+from alerthub.domain.errors import Refuse, Retry
+
+HOUR_MS: Final = 3_600_000
+RETENTION_CAP_MS: Final = 24 * HOUR_MS
+"""No picture that did not hit is kept longer than this, whatever is configured (refusal 2)."""
+DEFAULT_BOUND_BYTES: Final = 4 * 1024**3
+"""Four gibibytes: an hour of one read a second with its picture, and no full disk."""
+MAXIMUM_PICTURE_BYTES: Final = 2_200_000
+"""A picture of 2 MiB and what sealing adds; the wire carries no more."""
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class SweepResult:
+    """What one sweep of the streaming pictures did."""
+
+    expired: int
+    """Deleted because of their age."""
+    displaced: int
+    """Deleted because the store was over its bound, oldest first."""
+    kept: int
+    kept_bytes: int
+
+
+class EvidenceStore:
+    """Sealed pictures by id. Unreachable storage is Retry; an id that is none is Refuse."""
+
+    def __init__(
+        self, url: str, *, retention_ms: int = HOUR_MS, bound_bytes: int = DEFAULT_BOUND_BYTES
+    ) -> None:
+        """`file:///folder` (made if absent, for this user only) or `s3://bucket/prefix`.
+
+        Refuses a retention above 24 h.
+        """
+        if not 0 < retention_ms <= RETENTION_CAP_MS:
+            raise Refuse("retention_ms", f"between 1 and {RETENTION_CAP_MS} (24 h): no longer is allowed")
+        self._store: Any = _open(url)
+        self._retention_ms = retention_ms
+        self._bound_bytes = bound_bytes
+        self._bytes = 0
+
+    async def put_streaming(self, picture_id: str, sealed: bytes) -> None:
+        """Keeps a sealed picture until it is promoted or swept. Retry when the store is over its bound: the
+        caller goes on without the picture."""
+        if len(sealed) > MAXIMUM_PICTURE_BYTES:
+            raise Refuse("picture", f"at most {MAXIMUM_PICTURE_BYTES} bytes sealed")
+        if self._bytes + len(sealed) > self._bound_bytes:
+            raise Retry("the picture store is full", after_seconds=60)
+        await self._put(_streaming(picture_id), sealed)
+        self._bytes += len(sealed)
+
+    async def get_streaming(self, picture_id: str) -> bytes | None:
+        """The sealed picture; None where it was never kept, or is forgotten."""
+        return await self._get(_streaming(picture_id))
+
+    async def promote(self, alert_id: str, picture_id: str, resealed: bytes) -> None:
+        """Keeps the picture that an alert took, sealed under the alert's own key. Repeating it changes
+        nothing."""
+        if len(resealed) > MAXIMUM_PICTURE_BYTES:
+            raise Refuse("picture", f"at most {MAXIMUM_PICTURE_BYTES} bytes sealed")
+        await self._put(_promoted(alert_id, picture_id), resealed)
+
+    async def get_promoted(self, alert_id: str, picture_id: str) -> bytes | None:
+        """The alert's sealed picture; None where there is none."""
+        return await self._get(_promoted(alert_id, picture_id))
+
+    async def delete_alert(self, alert_id: str) -> None:
+        """Forgets every picture of the alert."""
+        found = await self._list(f"alerts/{_checked(alert_id, 'alert_id')}/")
+        await self._delete([item["path"] for item in found])
+
+    async def sweep(self, now_ms: int) -> SweepResult:
+        """Deletes streaming pictures that are over age, then the oldest while the store is over its bound."""
+        found = await self._list("streaming/")
+        found.sort(key=lambda item: item["last_modified"])
+        oldest_kept_ms = now_ms - self._retention_ms
+        expired = [item for item in found if _modified_ms(item) < oldest_kept_ms]
+        kept = found[len(expired) :]
+        total = sum(item["size"] for item in kept)
+        displaced = 0
+        # Down to nine tenths, so that a store at its bound takes pictures again until the next sweep.
+        target = self._bound_bytes if total <= self._bound_bytes * 0.95 else self._bound_bytes * 9 // 10
+        while total > target:
+            total -= kept[displaced]["size"]
+            displaced += 1
+        await self._delete([item["path"] for item in [*expired, *kept[:displaced]]])
+        self._bytes = total
+        return SweepResult(len(expired), displaced, len(kept) - displaced, total)
+
+    async def _put(self, path: str, content: bytes) -> None:
+        try:
+            await self._store.put_async(path, content)
+        except (BaseError, OSError) as error:
+            raise Retry(f"the picture store did not take it: {type(error).__name__}") from None
+
+    async def _get(self, path: str) -> bytes | None:
+        try:
+            found = await self._store.get_async(path)
+            if found.meta["size"] > MAXIMUM_PICTURE_BYTES:
+                return None
+            return bytes(await found.bytes_async())
+        except FileNotFoundError:
+            return None
+        except (BaseError, OSError) as error:
+            raise Retry(f"the picture store did not answer: {type(error).__name__}") from None
+
+    async def _list(self, prefix: str) -> list[Any]:
+        try:
+            return list(await self._store.list(prefix).collect_async())
+        except FileNotFoundError:
+            return []
+        except (BaseError, OSError) as error:
+            raise Retry(f"the picture store did not answer: {type(error).__name__}") from None
+
+    async def _delete(self, paths: list[str]) -> None:
+        for path in paths:
+            try:
+                await self._store.delete_async(path)
+            except FileNotFoundError:
+                # Another gateway sweeps the same store.
+                continue
+            except (BaseError, OSError) as error:
+                raise Retry(f"the picture store did not delete: {type(error).__name__}") from None
+
+
+def _open(url: str) -> Any:
+    parts = urlsplit(url)
+    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
+        folder = Path(unquote(parts.path))
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return LocalStore(folder)
+    if parts.scheme == "s3" and parts.netloc:
+        return S3Store.from_url(url)
+    raise Refuse("evidence_url", "file:///folder or s3://bucket/prefix")
+
+
+def _checked(name: str, field: str) -> str:
+    """Names become paths, so they hold nothing but letters, digits, - and _."""
+    if _NAME.fullmatch(name) is None:
+        raise Refuse(field, "1 to 64 letters, digits, - and _")
+    return name
+
+
+def _streaming(picture_id: str) -> str:
+    return f"streaming/{_checked(picture_id, 'picture_id')}"
+
+
+def _promoted(alert_id: str, picture_id: str) -> str:
+    return f"alerts/{_checked(alert_id, 'alert_id')}/{_checked(picture_id, 'picture_id')}"
+
+
+def _modified_ms(item: Any) -> int:
+    return int(item["last_modified"].timestamp() * 1000)

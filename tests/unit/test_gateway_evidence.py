@@ -1,0 +1,105 @@
+"""The picture store forgets by age and by size, and keeps what an alert took."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from alerthub.domain.errors import Refuse, Retry
+from alerthub.evidence import HOUR_MS, EvidenceStore
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def store_in(folder: Path, *, bound_bytes: int = 1_000_000) -> EvidenceStore:
+    return EvidenceStore(f"file://{folder}/evidence", bound_bytes=bound_bytes)
+
+
+def files_in(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+async def test_a_picture_that_was_put_is_there(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    await store.put_streaming("abc", b"sealed")
+    assert await store.get_streaming("abc") == b"sealed"
+
+
+async def test_a_picture_that_was_never_put_is_none(tmp_path: Path) -> None:
+    assert await store_in(tmp_path).get_streaming("abc") is None
+
+
+async def test_a_picture_over_age_leaves_no_file(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    await store.put_streaming("abc", b"sealed")
+    result = await store.sweep(now_ms() + HOUR_MS + 1_000)
+    assert result.expired == 1
+    assert files_in(tmp_path) == []
+
+
+async def test_a_picture_within_its_age_is_kept_by_a_sweep(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    await store.put_streaming("abc", b"sealed")
+    await store.sweep(now_ms() + HOUR_MS - 10_000)
+    assert await store.get_streaming("abc") == b"sealed"
+
+
+async def test_a_promoted_picture_outlives_the_sweep(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    await store.promote("alert1", "abc", b"resealed")
+    await store.sweep(now_ms() + 10 * HOUR_MS)
+    assert await store.get_promoted("alert1", "abc") == b"resealed"
+
+
+async def test_deleting_an_alert_deletes_its_pictures_only(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    await store.promote("alert1", "abc", b"one")
+    await store.promote("alert2", "abc", b"two")
+    await store.delete_alert("alert1")
+    assert await store.get_promoted("alert1", "abc") is None
+    assert await store.get_promoted("alert2", "abc") == b"two"
+
+
+async def test_a_full_store_takes_no_more(tmp_path: Path) -> None:
+    store = store_in(tmp_path, bound_bytes=100)
+    await store.put_streaming("one", b"x" * 80)
+    with pytest.raises(Retry):
+        await store.put_streaming("two", b"x" * 30)
+
+
+async def test_a_sweep_of_a_full_store_makes_room_by_the_oldest(tmp_path: Path) -> None:
+    store = store_in(tmp_path, bound_bytes=100)
+    await store.put_streaming("one", b"x" * 60)
+    await store.put_streaming("two", b"x" * 38)
+    assert (await store.sweep(now_ms())).displaced == 1
+    assert await store.get_streaming("one") is None
+    await store.put_streaming("three", b"x" * 30)
+
+
+async def test_a_restarted_gateway_counts_what_is_already_there(tmp_path: Path) -> None:
+    await store_in(tmp_path, bound_bytes=100).put_streaming("one", b"x" * 80)
+    restarted = store_in(tmp_path, bound_bytes=100)
+    await restarted.sweep(now_ms())
+    with pytest.raises(Retry):
+        await restarted.put_streaming("two", b"x" * 30)
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "a.b", "x" * 65, "中"])
+async def test_a_name_that_could_leave_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(Refuse):
+        await store_in(tmp_path).put_streaming(name, b"sealed")
+
+
+def test_keeping_pictures_longer_than_a_day_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refuse, match="24 h"):
+        EvidenceStore(f"file://{tmp_path}", retention_ms=24 * HOUR_MS + 1)
+
+
+@pytest.mark.parametrize("url", ["", "http://host/x", "file://host/x", "/folder", "s3://"])
+def test_a_store_of_another_kind_is_refused(url: str) -> None:
+    with pytest.raises(Refuse, match="evidence_url"):
+        EvidenceStore(url)
