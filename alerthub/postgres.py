@@ -97,16 +97,16 @@ def engine(settings: PostgresSettings) -> AsyncEngine:
 
 
 def _take_values_out(context: ExceptionContext) -> None:
-    """Replaces the texts of a database error by what holds no value: kind, SQLSTATE, table, column, constraint."""
+    """Replaces an error's text by what holds no value: kind, SQLSTATE, table, column, constraint."""
     cause = context.original_exception.__cause__ or context.original_exception
     described = _description(cause)
     for error in (context.original_exception, context.sqlalchemy_exception, cause):
-        if error is None:
-            continue
-        error.args = (described,)
-        for attribute in ("detail", "hint", "message", "query", "internal_query", "where", "context"):
-            if getattr(error, attribute, None) is not None:
-                setattr(error, attribute, None)
+        if error is not None:
+            error.args = (described,)
+    # What asyncpg adds to its text.
+    for attribute in ("detail", "hint", "message", "internal_query", "context"):
+        if isinstance(getattr(cause, attribute, None), str):
+            setattr(cause, attribute, None)
 
 
 def _description(error: BaseException) -> str:
@@ -154,19 +154,22 @@ async def transaction(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     Raises Retry when the database does not answer or asks to try again. When the commit itself is not answered its
     result is unknown, so commands carry an id and a repeat of one changes nothing.
     """
+    connection = database.connect()
     try:
-        connection = await database.connect()
+        await connection.start()
     except Exception as error:
         if is_transient(error):
             raise Retry("the database does not answer") from None
         raise
     try:
-        async with connection, connection.begin():
+        async with connection.begin():
             yield connection
     except SQLAlchemyError as error:
         if is_transient(error):
             raise Retry("the database did not answer, or asked to try again") from None
         raise
+    finally:
+        await connection.close()
 
 
 def lock_number(name: str) -> int:

@@ -1,0 +1,1 @@
+"""A service of tests only: the shared tables, and one of its own."""

@@ -1,0 +1,127 @@
+"""The shared PostgreSQL edge against the real server."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from alerthub import postgres
+from alerthub.domain.errors import Retry
+from alerthub.embedded.postgres_node import PostgresNode
+from alerthub.settings import PostgresSettings
+
+CANARY = "冀RA8HK52"
+
+
+@pytest.fixture
+async def database(
+    fresh_schemas: None, postgres_settings: Callable[[str], PostgresSettings]
+) -> AsyncIterator[AsyncEngine]:
+    settings = postgres_settings("registry")
+    await postgres.migrate(settings, "core_service")
+    engine = postgres.engine(settings)
+    yield engine
+    await engine.dispose()
+
+
+async def test_instances_that_start_together_migrate_once(
+    fresh_schemas: None, postgres_settings: Callable[[str], PostgresSettings]
+) -> None:
+    settings = postgres_settings("registry")
+    await asyncio.gather(*(postgres.migrate(settings, "core_service") for _ in range(4)))
+    engine = postgres.engine(settings)
+    async with postgres.transaction(engine) as connection:
+        assert await connection.scalar(text("SELECT version_num FROM schema_version")) == "0001"
+    await engine.dispose()
+
+
+async def test_a_second_start_migrates_nothing(
+    database: AsyncEngine, postgres_settings: Callable[[str], PostgresSettings]
+) -> None:
+    async with postgres.transaction(database) as connection:
+        await connection.execute(text("INSERT INTO thing VALUES ('a', 1)"))
+    await postgres.migrate(postgres_settings("registry"), "core_service")
+    async with postgres.transaction(database) as connection:
+        assert await connection.scalar(text("SELECT count(*) FROM thing")) == 1
+
+
+async def test_a_role_sees_its_own_schema_only(
+    database: AsyncEngine, postgres_settings: Callable[[str], PostgresSettings]
+) -> None:
+    other = postgres.engine(postgres_settings("dispatch"))
+    with pytest.raises(DBAPIError) as refused:
+        async with postgres.transaction(other) as connection:
+            await connection.execute(text("SELECT * FROM registry.thing"))
+    assert "42501" in str(refused.value)
+    await other.dispose()
+
+
+@pytest.mark.parametrize(
+    ("statement", "value"),
+    [
+        ("INSERT INTO thing VALUES (:value, 1), (:value, 1)", CANARY),
+        ("INSERT INTO thing VALUES ('a', CAST(:value AS text)::integer)", CANARY),
+        ("SELECT * FROM thing WHERE amount = :value", CANARY),
+    ],
+    ids=["detail of a constraint", "message of a cast", "argument that the driver refuses"],
+)
+async def test_a_database_error_tells_no_value(database: AsyncEngine, statement: str, value: str) -> None:
+    with pytest.raises(DBAPIError) as refused:
+        async with postgres.transaction(database) as connection:
+            await connection.execute(text(statement), {"value": value})
+    told = "".join(traceback.format_exception(refused.value)) + repr(refused.value)
+    assert CANARY not in told
+
+
+async def test_a_violated_constraint_is_known_by_name(database: AsyncEngine) -> None:
+    with pytest.raises(IntegrityError) as refused:
+        async with postgres.transaction(database) as connection:
+            await connection.execute(text("INSERT INTO thing VALUES ('a', 1), ('a', 1)"))
+    assert postgres.violated_constraint(refused.value) == "pk_thing"
+
+
+async def test_a_killed_database_is_a_retry_and_comes_back(
+    database: AsyncEngine, postgres_server: PostgresNode
+) -> None:
+    check = postgres.DatabaseCheck(database, every_seconds=0.1)
+    await check.start()
+    assert check() is None
+
+    postgres_server.kill()
+    with pytest.raises(Retry):
+        async with postgres.transaction(database) as connection:
+            await connection.execute(text("SELECT 1"))
+    await _until(lambda: check() is not None)
+
+    # Not in a thread: the server ends with the thread that started it.
+    postgres_server.launch()
+    await _until(lambda: check() is None)
+    async with postgres.transaction(database) as connection:
+        assert await connection.scalar(text("SELECT 1")) == 1
+    await check.stop()
+
+
+async def test_a_database_dying_in_a_transaction_is_a_retry(
+    database: AsyncEngine, postgres_server: PostgresNode
+) -> None:
+    with pytest.raises(Retry):
+        async with postgres.transaction(database) as connection:
+            await connection.execute(text("INSERT INTO thing VALUES ('a', 1)"))
+            postgres_server.kill()
+            await connection.execute(text("INSERT INTO thing VALUES ('b', 1)"))
+    # Not in a thread: the server ends with the thread that started it.
+    postgres_server.launch()
+    async with postgres.transaction(database) as connection:
+        assert await connection.scalar(text("SELECT count(*) FROM thing")) == 0
+
+
+async def _until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.02)
