@@ -787,12 +787,15 @@ class OpenAlertRequest(_message.Message):
     SEALED_DETAILS_FIELD_NUMBER: _builtins.int
     SEALED_PICTURE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    SECOND_PERSON_TOKEN_FIELD_NUMBER: _builtins.int
     alert_id: _builtins.str
     entry_id: _builtins.str
     rule_id: _builtins.str
     sealed_details: _builtins.bytes
     sealed_picture: _builtins.bytes
     reason: _builtins.str
+    second_person_token: _builtins.str
+    """Over the cap of one person (C13): the token, for this service, of a supervisor who looks over the shoulder."""
     def __init__(
         self,
         *,
@@ -802,10 +805,11 @@ class OpenAlertRequest(_message.Message):
         sealed_details: _builtins.bytes = ...,
         sealed_picture: _builtins.bytes = ...,
         reason: _builtins.str = ...,
+        second_person_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_id", b"alert_id", "entry_id", b"entry_id", "reason", b"reason", "rule_id", b"rule_id", "sealed_details", b"sealed_details", "sealed_picture", b"sealed_picture"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_id", b"alert_id", "entry_id", b"entry_id", "reason", b"reason", "rule_id", b"rule_id", "sealed_details", b"sealed_details", "sealed_picture", b"sealed_picture", "second_person_token", b"second_person_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
