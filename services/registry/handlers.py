@@ -160,7 +160,7 @@ class ResourceHandlers:
         for position, resource in enumerate(changed):
             checks.check_resource(resource, fields(position), now_ms=now_ms)
         decision = _Decision(changes, before)
-        if any(key_of(resource).kind in (Kind.JURISDICTION, Kind.UNIT) for resource in changed):
+        if any(key_of(resource).kind in (Kind.JURISDICTION, Kind.UNIT, Kind.SHIFT) for resource in changed):
             parents = await store.jurisdiction_parents(connection)
             decision = _Decision(changes, before, parents, _with(parents, changed))
             checks.check_jurisdictions(changed, fields=fields, parents=decision.parents_after)

@@ -21,8 +21,8 @@ class RegistrySettings(ServiceSettings):
     """The accounts that the hub begins with, read once, while there are none: JSON
     {"accounts": [{"account": NAME, "password": TEXT, "roles": ["ROLE_OPERATOR", ...]}]}."""
     activation_lead_ms: int = Field(default=2_000, ge=0, le=3_600_000)
-    """How far ahead of its activation a version is published: time for every consumer to have it when it comes
-    into force, so that all evaluate a batch with the same versions (C5)."""
+    """How far ahead of its activation a version is published: time for every consumer to have it when it
+    comes into force, so that all evaluate a batch with the same versions (C5)."""
     enrolment_code_minutes: int = Field(default=60, ge=1, le=60)
     """How long a terminal's code works: an hour at most, as the database also says."""
     terminal_certificate_days: int = Field(default=90, ge=1, le=397)

@@ -1,0 +1,228 @@
+"""Use cases on accounts: signing in, and two persons for every grant (S6)."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, Field, ValidationError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from alerthub import audit
+from alerthub.api.v1 import access_pb2, registry_pb2
+from alerthub.domain import accounts as decide
+from alerthub.domain.accounts import SignInState
+from alerthub.domain.errors import Conflict, NotFound, Refuse
+from alerthub.identity import NotAuthenticatedError, TokenSigner
+from alerthub.postgres import transaction
+from services.registry import account_store as store
+from services.registry import metrics
+from services.registry.passwords import Passwords, first_password
+
+PROPOSAL_LIFE_MS = 7 * 24 * 3_600_000
+"""A grant that nobody approved for a week is not what anybody has in mind any more."""
+_REFUSED = "the account or the password is wrong, or the account is locked or revoked"
+"""The same for every reason: what differs would tell who has an account."""
+
+
+class _BootstrapAccount(BaseModel):
+    account: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")
+    password: str = Field(min_length=12, max_length=256)
+    roles: list[str] = Field(min_length=1, max_length=8)
+
+
+class _BootstrapAccounts(BaseModel):
+    accounts: list[_BootstrapAccount] = Field(min_length=2, max_length=1_000)
+
+
+class AccountHandlers:
+    """Everything about persons' accounts but revoking them."""
+
+    def __init__(
+        self, engine: AsyncEngine, *, passwords: Passwords, signer: TokenSigner, now_ms: Callable[[], int]
+    ) -> None:
+        self._engine = engine
+        self._passwords = passwords
+        self._signer = signer
+        self._now_ms = now_ms
+
+    async def sign_in(self, account: str, password: str, audience: str) -> registry_pb2.SignInResponse:
+        """A token for one audience.
+
+        Raises NotAuthenticatedError, with one text for every reason and after the same work for every reason.
+        Failures lock the account out for a growing time; tries while it is locked are refused and not
+        counted, so nobody can keep a person out for ever.
+        """
+        async with self._passwords.turn(), transaction(self._engine) as connection:
+            # Held until the answer: guesses at one account are counted one by one, whatever comes at once.
+            known = await store.find_account(connection, account, lock=True)
+            now_ms = self._now_ms()
+            outcome = await self._outcome(known, password, now_ms)
+            metrics.sign_ins.labels(outcome).inc()
+            if known is not None:
+                await _remember(connection, known, outcome, now_ms, audience)
+        if known is None or outcome != "accepted":
+            raise NotAuthenticatedError(_REFUSED)
+        roles = [access_pb2.Role.Value(name) for name in known.roles]
+        token, expires_at_ms = self._signer.sign(
+            account=account, roles=roles, audience=audience, now_ms=now_ms
+        )
+        return registry_pb2.SignInResponse(token=token, expires_at_ms=expires_at_ms, roles=roles)
+
+    async def _outcome(self, known: store.Account | None, password: str, now_ms: int) -> str:
+        matches = await self._passwords.matches(known.password_hash if known else None, password)
+        if known is None:
+            return "unknown"
+        if known.revoked:
+            return "revoked"
+        if decide.is_locked(known.state, now_ms):
+            return "locked"
+        return "accepted" if matches else "wrong"
+
+    async def propose(self, account: str, roles: Sequence[int], *, by: str) -> str:
+        """Notes a new account, or other roles for one; returns the id. Raises NotAllowed to oneself."""
+        names = _role_names(roles)
+        decide.check_proposer(gainer=account, proposer=by)
+        proposal_id = uuid.uuid4().hex
+        async with transaction(self._engine) as connection:
+            await store.create_proposal(connection, proposal_id, account, names, by=by, now_ms=self._now_ms())
+            await audit.record(
+                connection,
+                action="AccountProposed",
+                actor=f"person:{by}",
+                subject=f"account:{account}",
+                detail=f"proposal {proposal_id}: {', '.join(names)}",
+            )
+        return proposal_id
+
+    async def approve(self, proposal_id: str, *, by: str) -> str:
+        """Puts a proposal into force; returns the first password of an account that is new or returns.
+
+        Raises NotFound, Conflict for one that is approved already or too old, and NotAllowed for anybody but
+        a second person.
+        """
+        async with transaction(self._engine) as connection:
+            now_ms = self._now_ms()
+            proposal = await store.find_proposal(connection, proposal_id)
+            if proposal is None:
+                raise NotFound("proposal_id", "a proposal that exists")
+            proposer = await store.find_account(connection, proposal.proposed_by)
+            approver = await store.find_account(connection, by)
+            if proposer is None or approver is None:
+                raise NotFound("proposal_id", "proposed and approved by accounts that exist")
+            decide.check_approver(
+                gainer=proposal.account,
+                proposer=proposal.proposed_by,
+                approver=by,
+                proposer_made_by=proposer.maker,
+                approver_made_by=approver.maker,
+            )
+            if proposal.approved_by is not None:
+                raise Conflict("proposal_id", "a proposal that waits for approval: this one was approved")
+            if proposer.revoked or now_ms - proposal.proposed_at_ms > PROPOSAL_LIFE_MS:
+                raise Conflict(
+                    "proposal_id", "a proposal of this week by an account in force: propose it anew"
+                )
+            await store.approve(connection, proposal, by, now_ms)
+            password = await self._put_into_force(connection, proposal, by, now_ms)
+            await audit.record(
+                connection,
+                action="AccountApproved",
+                actor=f"person:{by}",
+                subject=f"account:{proposal.account}",
+                detail=f"proposal {proposal_id} by {proposal.proposed_by}: {', '.join(proposal.roles)}",
+            )
+        return password
+
+    async def _put_into_force(
+        self, connection: AsyncConnection, proposal: store.Proposal, by: str, now_ms: int
+    ) -> str:
+        known = await store.find_account(connection, proposal.account, lock=True)
+        if known is not None and not known.revoked:
+            await store.grant(connection, proposal, password_hash=None)
+            password = ""
+        else:
+            password = first_password()
+            password_hash = await self._passwords.hash(password)
+            if known is None:
+                await store.create_account(connection, proposal, password_hash, by, now_ms)
+            else:
+                await store.grant(connection, proposal, password_hash=password_hash)
+        if known is not None:
+            # Tokens with the roles of before end now, not in five minutes.
+            await store.put_revocation(
+                connection,
+                f"account:{proposal.account}",
+                now_ms=now_ms,
+                reinstated=True,
+                reason="roles changed",
+                actor=f"person:{by}",
+            )
+        return password
+
+    async def bootstrap(self, path: Path) -> int:
+        """Makes the file's accounts when there is none yet; returns how many. Refuses a wrong file."""
+        async with transaction(self._engine) as connection:
+            if await store.has_accounts(connection):
+                return 0
+        wanted = _read_bootstrap(path)
+        hashed = [
+            (each.account, await self._passwords.hash(each.password), each.roles) for each in wanted.accounts
+        ]
+        async with transaction(self._engine) as connection:
+            if await store.has_accounts(connection):
+                return 0
+            await store.create_bootstrap_accounts(connection, hashed, now_ms=self._now_ms())
+            for each in wanted.accounts:
+                await audit.record(
+                    connection,
+                    action="AccountBootstrapped",
+                    actor="service:registry",
+                    subject=f"account:{each.account}",
+                    detail=", ".join(sorted(each.roles)),
+                )
+        return len(hashed)
+
+
+async def _remember(
+    connection: AsyncConnection, known: store.Account, outcome: str, now_ms: int, audience: str
+) -> None:
+    if outcome == "accepted" and known.state != SignInState():
+        await store.save_state(connection, known.account, decide.after_success())
+    if outcome == "wrong":
+        await store.save_state(connection, known.account, decide.after_failure(known.state, now_ms))
+    await audit.record(
+        connection,
+        action="SignedIn" if outcome == "accepted" else "SignInRefused",
+        actor=f"person:{known.account}",
+        subject=f"account:{known.account}",
+        reason="" if outcome == "accepted" else outcome,
+        detail=f"audience {audience}",
+    )
+
+
+def _role_names(roles: Sequence[int]) -> list[str]:
+    for index, role in enumerate(roles):
+        if role not in access_pb2.Role.values() or role == access_pb2.ROLE_UNSPECIFIED:
+            raise Refuse(f"roles[{index}]", "a role that the hub knows")
+    return sorted({access_pb2.Role.Name(access_pb2.Role.ValueType(role)) for role in roles})
+
+
+def _read_bootstrap(path: Path) -> _BootstrapAccounts:
+    try:
+        wanted = _BootstrapAccounts.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        # The error's own text repeats the input, which holds passwords.
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise Refuse(f"bootstrap_accounts_file: {where}", error.errors()[0]["type"]) from None
+    except (OSError, ValueError) as error:
+        raise Refuse("bootstrap_accounts_file", f"a readable JSON file ({type(error).__name__})") from None
+    for index, each in enumerate(wanted.accounts):
+        for name in each.roles:
+            if name not in access_pb2.Role.keys()[1:]:
+                raise Refuse(
+                    f"bootstrap_accounts_file: accounts[{index}].roles", "names such as ROLE_OPERATOR"
+                )
+    return wanted

@@ -1,0 +1,66 @@
+"""Passwords: argon2id (RFC 9106, the choice for 64 MiB), off the event loop, a bounded number at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from alerthub.domain.errors import Retry
+
+FIRST_PASSWORD_BYTES = 15
+"""120 random bits: a first password is typed once or twice."""
+
+
+def first_password() -> str:
+    """A random password for a new account."""
+    return secrets.token_urlsafe(FIRST_PASSWORD_BYTES)
+
+
+class Passwords:
+    """Hashes and verifies. An unknown account costs as much as a known one."""
+
+    def __init__(self, *, concurrency: int, queue: int, hasher: PasswordHasher | None = None) -> None:
+        self._hasher = hasher or PasswordHasher()
+        self._slots = asyncio.Semaphore(concurrency)
+        self._queue = queue
+        self._waiting = 0
+        # Nobody knows its password; it is what the password for an unknown account is held against.
+        self._nobody = self._hasher.hash(secrets.token_bytes(32))
+
+    async def hash(self, password: str) -> str:
+        """The text to keep of a password."""
+        return await asyncio.to_thread(self._hasher.hash, password)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Waits for a place among those who verify. Raises Retry when too many wait already.
+
+        Taken before a database connection is: those who wait hold nothing that others need.
+        """
+        if self._waiting >= self._queue:
+            raise Retry("too many sign in at the moment", after_seconds=2.0)
+        self._waiting += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    async def matches(self, kept: str | None, password: str) -> bool:
+        """Whether `password` is the one that `kept` was made of; None takes as long and is False."""
+        verified = await asyncio.to_thread(self._verify, kept or self._nobody, password)
+        return verified and kept is not None
+
+    def _verify(self, kept: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(kept, password)
+        except (VerificationError, InvalidHashError):
+            return False
