@@ -1,0 +1,257 @@
+"""Evaluates a batch of observations: which rules fire, what the state is afterwards, what is counted.
+
+`evaluate` is one step: it waits for nothing and reads no clock, so whoever notes the batch's offset after
+it has applied the whole batch or, after a crash, none of it (C2). The same batches in the same order give
+the same alerts, from whatever checkpoint they are evaluated again (C3, C5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from alerthub.domain.catalogue import Configuration
+from alerthub.domain.matching_index import MatchingIndex
+from alerthub.domain.partition_state import ID_BYTES, District, PartitionState, same_vehicle
+from alerthub.domain.rules import dwell, watchlist_hit
+from alerthub.domain.rules.interface import (
+    BatchView,
+    DeviceInForce,
+    ObservationKind,
+    ObservationView,
+    PlacedRule,
+    Raised,
+    is_late,
+)
+from alerthub.domain.rules.watchlist_hit import Hit
+
+_STANDING = frozenset({ObservationKind.VEHICLE_STANDING, ObservationKind.VEHICLE_LEFT})
+_READ = ObservationKind.IDENTIFIER_READ
+STAYS_KEPT_AT_MOST_MS = 60 * 60 * 1_000
+"""Beyond the newest batch: where none comes any more, what was seen is forgotten by the wall clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFailure:
+    """A rule raised an error: it changed nothing, and this version of it is not evaluated again."""
+
+    rule_id: str
+    rule_version: int
+    error: Exception
+
+
+@dataclass(slots=True)
+class Evaluation:
+    """What a batch did. The counts are of this batch, for metrics; the state holds the sums."""
+
+    raised: list[Raised] = field(default_factory=list)
+    failures: list[RuleFailure] = field(default_factory=list)
+    received: int = 0
+    repeats: int = 0
+    late: int = 0
+    without_identifiers: int = 0
+    not_covered: int = 0
+    """Hits that no check authorisation covers, or of a device that was not in force (refusal 4)."""
+    overflowed: int = 0
+    """Stays that were given up because a district had too many."""
+    skipped: bool = False
+    """The state holds the batch already (C4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What batches are evaluated against. `suspended` holds id and version of rules that raised; it grows."""
+
+    configuration: Configuration
+    entries: MatchingIndex
+    exact_index: int
+    """The place of the mask `exact` among an identifier's tokens."""
+    suspended: set[tuple[str, int]]
+
+
+def evaluate(
+    batch: BatchView, *, offset: int, state: PartitionState, knowledge: Knowledge, now_ms: int
+) -> Evaluation:
+    """Applies the batch at `offset` to `state` and says what it did.
+
+    A batch that the state holds is skipped. `now_ms` only ever withholds: an entry whose validity has ended
+    by now hits nothing, whenever its plate was read (C8).
+    """
+    if offset <= state.offset:
+        return Evaluation(skipped=True)
+    run = _Run(batch.received_time_ms, offset, state, knowledge, now_ms)
+    observations = batch.observations
+    if observations:
+        run.take(observations)
+    state.offset = offset
+    state.received_ms = max(state.received_ms, run.received_ms)
+    return run.result
+
+
+def note_dead_letter(state: PartitionState, offset: int) -> bool:
+    """Counts the batch at `offset`, which nothing could be read of. False when the state holds it already."""
+    if offset <= state.offset:
+        return False
+    state.offset = offset
+    state.counts.dead_lettered_batches += 1
+    state.changed = True
+    return True
+
+
+def forget_what_is_over(state: PartitionState, configuration: Configuration, now_ms: int) -> None:
+    """Drops stays and ids that nothing which may still come can need (refusal 2). Changes no later
+    evaluation."""
+    horizon_ms = max(state.received_ms, now_ms - STAYS_KEPT_AT_MOST_MS)
+    for district in state.districts.values():
+        for (rule_id, _), stay in list(district.stays.items()):
+            rule = configuration.rule(rule_id)
+            if rule is None or dwell.is_over(stay, rule.value, horizon_ms):
+                district.drop(rule_id, stay)
+    if state.recent.forget(now_ms - STAYS_KEPT_AT_MOST_MS):
+        state.changed = True
+
+
+class _Run:
+    """One batch's evaluation."""
+
+    def __init__(
+        self, received_ms: int, offset: int, state: PartitionState, knowledge: Knowledge, now_ms: int
+    ) -> None:
+        self.received_ms = received_ms
+        self.result = Evaluation()
+        self._offset = offset
+        self._state = state
+        self._knowledge = knowledge
+        self._now_ms = now_ms
+
+    def take(self, observations: Iterable[ObservationView]) -> None:
+        state, counts, result = self._state, self._state.counts, self.result
+        state.changed = True
+        ids = [observation.observation_id for observation in observations]
+        result.received = len(ids)
+        counts.received += len(ids)
+        repeated = state.recent.take(self.received_ms, [id_ for id_ in ids if len(id_) == ID_BYTES])
+        if repeated:
+            observations = [one for index, one in enumerate(observations) if index not in repeated]
+            result.repeats = len(repeated)
+            counts.repeats += len(repeated)
+        # Nearly every observation hits nothing and is forgotten here, so what this loop reads is what a
+        # batch costs.
+        misses = self._knowledge.entries.misses
+        for observation in observations:
+            listed = False
+            identifiers = observation.identifiers
+            for identifier in identifiers:
+                if not misses(identifier.tokens):
+                    listed = True
+            kind = observation.kind
+            if listed or kind in _STANDING:
+                self._evaluate(observation, kind)
+            elif kind == _READ and not identifiers:
+                result.without_identifiers += 1
+        counts.without_identifiers += result.without_identifiers
+
+    def _evaluate(self, observation: ObservationView, kind: int) -> None:
+        device = self._knowledge.configuration.device(observation.device_id)
+        matched, late = self._hits(observation, device)
+        if matched:
+            self._state.counts.matched += 1
+        elif late:
+            self._state.counts.late += 1
+            self.result.late += 1
+        if device is not None and kind in _STANDING and device.dwell_rules:
+            self._stand(observation, device, counted=matched or late)
+
+    def _hits(self, observation: ObservationView, device: DeviceInForce | None) -> tuple[bool, bool]:
+        """Whether a hit was raised, and whether one was too late to be."""
+        hits = [
+            Hit(entry, listed, index)
+            for index, identifier in enumerate(observation.identifiers)
+            for token in identifier.tokens
+            if token
+            for entry, listed in self._knowledge.entries.matches(
+                token, received_ms=self.received_ms, now_ms=self._now_ms
+            )
+        ]
+        if not hits:
+            return False, False
+        allowed = (
+            watchlist_hit.covered(hits, observation, device, self.received_ms) if device is not None else []
+        )
+        if device is None or not allowed:
+            self.result.not_covered += 1
+            return False, False
+        matched = late = False
+        for placed in device.hit_rules:
+            if self._suspended(placed):
+                continue
+            if is_late(observation, self.received_ms, placed.rule.value):
+                late = True
+                continue
+            try:
+                raised = watchlist_hit.evaluate(
+                    placed, allowed, observation, device, received_ms=self.received_ms
+                )
+            except Exception as error:  # noqa: BLE001 - it ends the rule, never the batch (C2)
+                self._failed(placed, error)
+                continue
+            self.result.raised.extend(raised)
+            matched = matched or bool(raised)
+        return matched, late
+
+    def _stand(self, observation: ObservationView, device: DeviceInForce, *, counted: bool) -> None:
+        """`counted`: the observation has been counted as a hit."""
+        district = self._state.district(device.device.value.district)
+        if self._offset <= district.applied_offset:
+            return
+        matched = late = False
+        for placed in device.dwell_rules:
+            if self._suspended(placed):
+                continue
+            if is_late(observation, self.received_ms, placed.rule.value):
+                late = True
+                continue
+            try:
+                raised = self._dwell(district, placed, observation, device)
+            except Exception as error:  # noqa: BLE001 - it ends the rule, never the batch (C2)
+                self._failed(placed, error)
+                continue
+            if raised is not None:
+                self.result.raised.append(raised)
+                matched = True
+        if counted or not (matched or late):
+            return
+        district.changed = True
+        if matched:
+            district.matched += 1
+        else:
+            district.late += 1
+            self.result.late += 1
+
+    def _dwell(
+        self, district: District, placed: PlacedRule, observation: ObservationView, device: DeviceInForce
+    ) -> Raised | None:
+        rule_id, track = placed.rule.value.rule_id, dwell.track_of(observation)
+        subject = dwell.subject_of(observation, self._knowledge.exact_index)
+        before = district.stay(rule_id, subject, observation.device_id, track)
+        # The last device and track name the stay: they are what recognises it when its plate is not read.
+        known = replace(
+            before,
+            subject=same_vehicle(before, subject),
+            device_id=observation.device_id,
+            track_id=track or before.track_id,
+        )
+        after, raised = dwell.evaluate(placed, known, observation, device, received_ms=self.received_ms)
+        if after != before and (after.spans or after.left_ms or after.fired_ms):
+            overflowed = district.overflowed
+            district.keep(rule_id, before, after)
+            self.result.overflowed += district.overflowed - overflowed
+        return raised
+
+    def _suspended(self, placed: PlacedRule) -> bool:
+        return (placed.rule.value.rule_id, placed.rule.number) in self._knowledge.suspended
+
+    def _failed(self, placed: PlacedRule, error: Exception) -> None:
+        rule = placed.rule
+        self._knowledge.suspended.add((rule.value.rule_id, rule.number))
+        self.result.failures.append(RuleFailure(rule.value.rule_id, rule.number, error))
