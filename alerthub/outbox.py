@@ -124,8 +124,9 @@ class OutboxRelay:
         self._now_ms = now_ms
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._listening = False
+        self.listening = False
         self._last_pass = 0.0
+        self.passes = 0
         self.current_as_of_ms = 0
         self.sent_count = 0
 
@@ -154,7 +155,7 @@ class OutboxRelay:
                     try:
                         await self._hold_listener(connection)
                     finally:
-                        self._listening = False
+                        self.listening = False
                         # Back in the pool it would still listen.
                         await connection.invalidate()
             except (SQLAlchemyError, OSError, TimeoutError, Retry) as error:
@@ -166,7 +167,7 @@ class OutboxRelay:
         if driver is None:
             return
         await driver.add_listener(CHANNEL, self._notified)
-        self._listening = True
+        self.listening = True
         # What was committed before the listener was there has woken nobody.
         self._wake.set()
         while not driver.is_closed():
@@ -180,6 +181,7 @@ class OutboxRelay:
             self._wake.clear()
             try:
                 more = await self._pass()
+                self.passes += 1
                 self._last_pass = time.monotonic()
             except (KafkaError, SQLAlchemyError, Retry, OSError, TimeoutError) as error:
                 _failures.inc()
@@ -188,7 +190,7 @@ class OutboxRelay:
                 continue
             if not more:
                 try:
-                    async with asyncio.timeout(self._poll_seconds if self._listening else 0.05):
+                    async with asyncio.timeout(self._poll_seconds if self.listening else 0.05):
                         await self._wake.wait()
                 except TimeoutError:
                     pass

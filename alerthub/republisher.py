@@ -31,7 +31,6 @@ VersionsInDatabase = Callable[[AsyncConnection], Awaitable[dict[str, int]]]
 ValuesInDatabase = Callable[[AsyncConnection, Sequence[str]], Awaitable[Sequence[Message]]]
 """The current messages of these keys."""
 
-_LAG_SECONDS = 2.0
 _BATCH_KEYS = 500
 
 _republished = Counter("alerthub_republished_total", "Values published again.", ["topic"])
@@ -75,6 +74,7 @@ class Republisher:
         versions: VersionsInDatabase,
         values: ValuesInDatabase,
         every_seconds: float = 60.0,
+        lag_seconds: float = 2.0,
         on_failure: Callable[[BaseException], None] | None = None,
     ) -> None:
         self._engine = engine
@@ -84,6 +84,8 @@ class Republisher:
         self._versions = versions
         self._values = values
         self._every_seconds = every_seconds
+        self._lag_seconds = lag_seconds
+        self.comparisons = 0
         self._on_topic: dict[str, int] = {}
         self._ahead: tuple[str, ...] = ()
         self._task: asyncio.Task[None] | None = None
@@ -130,9 +132,10 @@ class Republisher:
             found = difference(self._on_topic, await self._versions(connection))
         if found.behind or found.ahead:
             # Most differences are only on their way; what is left after the lag is one.
-            await asyncio.sleep(_LAG_SECONDS)
+            await asyncio.sleep(self._lag_seconds)
             found = await self._publish_differences()
         self._ahead = found.ahead
+        self.comparisons += 1
         _ahead.labels(self._topic).set(len(found.ahead))
         if found.ahead:
             log.error("topic_ahead_of_database", topic=self._topic, keys=len(found.ahead))
