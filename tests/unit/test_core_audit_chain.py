@@ -1,0 +1,215 @@
+"""Whatever is done to the audit log afterwards is found (C16)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerthub.audit_signing import HeadSigner, signature_verifier
+from alerthub.domain.audit_chain import (
+    GENESIS_HASH,
+    AuditHead,
+    AuditRow,
+    Verification,
+    chain,
+    head_bytes,
+    link_hash,
+    verify,
+)
+
+KEY = Ed25519PrivateKey.generate()
+PUBLIC_PEM = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+SIGNER = HeadSigner(KEY, PUBLIC_PEM)
+TEXT_FIELDS = ("row_id", "service", "actor", "action", "subject", "reason", "detail")
+
+texts = st.text(max_size=12)
+
+
+@st.composite
+def logs(draw: st.DrawFn, minimum: int = 1) -> tuple[list[AuditRow], AuditHead]:
+    """A chained log as a service writes it, and its signed newest head."""
+    count = draw(st.integers(minimum, 8))
+    rows = [
+        AuditRow(
+            row_id=f"row-{number}",
+            time_ms=draw(st.integers(0, 2**40)),
+            service="watchlist",
+            actor=draw(texts),
+            action=draw(texts),
+            subject=draw(texts),
+            reason=draw(texts),
+            detail=draw(texts),
+        )
+        for number in range(count)
+    ]
+    linked = chain(rows, last_index=0, last_hash=GENESIS_HASH)
+    last = linked[-1]
+    head = AuditHead(service="watchlist", chain_index=last.chain_index, hash=last.hash, time_ms=5)
+    return linked, SIGNER.sign(head)
+
+
+def problem(rows: list[AuditRow], *heads: AuditHead) -> str:
+    finding = verification(rows, *heads).finding
+    return "" if finding is None else finding.problem
+
+
+def verification(rows: list[AuditRow], *heads: AuditHead) -> Verification:
+    return verify(rows, heads, signature_problem=signature_verifier(trusted_key_pem=PUBLIC_PEM.encode()))
+
+
+@given(logs())
+def test_a_log_that_nobody_touched_is_intact(log: tuple[list[AuditRow], AuditHead]) -> None:
+    rows, head = log
+    seen = verification(rows, head)
+    assert seen.intact
+    assert (seen.chained, seen.unchained, seen.heads) == (len(rows), 0, 1)
+
+
+@given(logs(), st.data())
+def test_an_edited_field_is_found(log: tuple[list[AuditRow], AuditHead], data: st.DataObject) -> None:
+    rows, head = log
+    number = data.draw(st.integers(0, len(rows) - 1))
+    field = data.draw(st.sampled_from(TEXT_FIELDS))
+    value = data.draw(texts.filter(lambda text: text != getattr(rows[number], field)))
+    rows[number] = replace(rows[number], **{field: value})
+    assert problem(rows, head)
+
+
+@given(logs(), st.data())
+def test_a_changed_time_is_found(log: tuple[list[AuditRow], AuditHead], data: st.DataObject) -> None:
+    rows, head = log
+    number = data.draw(st.integers(0, len(rows) - 1))
+    rows[number] = replace(rows[number], time_ms=rows[number].time_ms + 1)
+    assert problem(rows, head)
+
+
+@given(logs(), st.data())
+def test_a_removed_row_is_found_even_the_last(
+    log: tuple[list[AuditRow], AuditHead], data: st.DataObject
+) -> None:
+    rows, head = log
+    del rows[data.draw(st.integers(0, len(rows) - 1))]
+    assert problem(rows, head)
+
+
+@given(logs(minimum=2), st.data())
+def test_two_rows_that_changed_places_are_found(
+    log: tuple[list[AuditRow], AuditHead], data: st.DataObject
+) -> None:
+    rows, head = log
+    first, second = data.draw(
+        st.lists(st.integers(0, len(rows) - 1), min_size=2, max_size=2, unique=True)
+    )
+    rows[first], rows[second] = rows[second], rows[first]
+    assert problem(rows, head)
+
+
+@given(logs(), st.data())
+def test_a_cut_tail_is_found_by_the_head(
+    log: tuple[list[AuditRow], AuditHead], data: st.DataObject
+) -> None:
+    rows, head = log
+    kept = data.draw(st.integers(0, len(rows) - 1))
+    assert "cut off" in problem(rows[:kept], head)
+
+
+@given(logs(), st.data())
+def test_an_inserted_row_is_found(log: tuple[list[AuditRow], AuditHead], data: st.DataObject) -> None:
+    rows, head = log
+    place = data.draw(st.integers(0, len(rows) - 1))
+    rows.insert(place, replace(rows[place], row_id="another"))
+    assert problem(rows, head)
+
+
+@given(logs(), st.data())
+def test_a_chain_that_was_computed_again_contradicts_the_head(
+    log: tuple[list[AuditRow], AuditHead], data: st.DataObject
+) -> None:
+    rows, head = log
+    number = data.draw(st.integers(0, len(rows) - 1))
+    rows[number] = replace(rows[number], actor=rows[number].actor + "x")
+    forged = chain(rows, last_index=0, last_hash=GENESIS_HASH)
+    assert verification(forged).intact, "without a head it looks right"
+    assert "rewritten" in problem(forged, head)
+
+
+@given(logs())
+def test_a_head_signed_by_somebody_else_is_found(log: tuple[list[AuditRow], AuditHead]) -> None:
+    rows, head = log
+    stranger = Ed25519PrivateKey.generate()
+    pem = stranger.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    assert "signature" in problem(rows, HeadSigner(stranger, pem).sign(head))
+
+
+@given(logs(), st.integers(0, 63))
+def test_a_damaged_signature_is_found(log: tuple[list[AuditRow], AuditHead], at: int) -> None:
+    rows, head = log
+    damaged = bytearray(head.signature)
+    damaged[at] ^= 1
+    assert "signature" in problem(rows, replace(head, signature=bytes(damaged)))
+
+
+@given(logs())
+def test_a_head_of_another_service_is_found(log: tuple[list[AuditRow], AuditHead]) -> None:
+    rows, head = log
+    assert "is of service" in problem(rows, SIGNER.sign(replace(head, service="registry")))
+
+
+@given(logs())
+def test_unchained_rows_are_counted_and_break_nothing(log: tuple[list[AuditRow], AuditHead]) -> None:
+    rows, head = log
+    waiting = replace(rows[0], row_id="waiting", chain_index=0, hash=b"", previous_hash=b"")
+    seen = verification([*rows, waiting], head)
+    assert seen.intact
+    assert seen.unchained == 1
+
+
+@given(logs())
+def test_a_row_that_lost_its_links_is_found(log: tuple[list[AuditRow], AuditHead]) -> None:
+    rows, head = log
+    rows[0] = replace(rows[0], chain_index=0, hash=b"", previous_hash=b"")
+    assert problem(rows, head)
+
+
+@given(logs())
+def test_a_row_in_two_places_is_found(log: tuple[list[AuditRow], AuditHead]) -> None:
+    rows, head = log
+    assert "twice" in problem([*rows, replace(rows[0], chain_index=0, hash=b"", previous_hash=b"")], head)
+
+
+@given(st.lists(texts, min_size=5, max_size=5), st.lists(texts, min_size=5, max_size=5))
+def test_different_rows_have_different_bytes(left: list[str], right: list[str]) -> None:
+    def hash_of(values: list[str]) -> bytes:
+        actor, action, subject, reason, detail = values
+        row = AuditRow("id", 1, "watchlist", actor, action, subject, reason, detail)
+        return link_hash(row, chain_index=1, previous_hash=GENESIS_HASH)
+
+    assert (hash_of(left) == hash_of(right)) == (left == right)
+
+
+def test_text_that_moves_to_the_next_field_changes_the_hash() -> None:
+    make: Callable[[str, str], AuditRow] = lambda actor, action: AuditRow(  # noqa: E731
+        "id", 1, "watchlist", actor, action, "s", "", ""
+    )
+    hashes = {
+        link_hash(make(*values), chain_index=1, previous_hash=GENESIS_HASH)
+        for values in (("ab", "c"), ("a", "bc"), ("abc", ""), ("", "abc"))
+    }
+    assert len(hashes) == 4
+
+
+@given(st.integers(1, 2**60), st.integers(0, 2**60), st.binary(min_size=32, max_size=32))
+def test_every_field_of_a_head_is_signed(index: int, time_ms: int, digest: bytes) -> None:
+    head = AuditHead("watchlist", index, digest, time_ms)
+    others = (
+        replace(head, service="watchlis"),
+        replace(head, chain_index=index + 1),
+        replace(head, hash=bytes(31) + bytes([digest[31] ^ 1])),
+        replace(head, time_ms=time_ms + 1),
+    )
+    assert head_bytes(head) not in {head_bytes(other) for other in others}
