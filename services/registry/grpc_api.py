@@ -1,0 +1,109 @@
+"""The registry's gRPC edge. It decides nothing: who may call is the access rule, what is right the
+handlers'."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+
+from alerthub.api.v1 import registry_pb2, registry_pb2_grpc
+from alerthub.identity import current_caller
+from services.registry.account_handlers import AccountHandlers
+from services.registry.handlers import ResourceHandlers
+from services.registry.identity_handlers import IdentityHandlers
+from services.registry.identity_store import Enrolment
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
+    """RegistryService."""
+
+    def __init__(
+        self, resources: ResourceHandlers, accounts: AccountHandlers, identities: IdentityHandlers
+    ) -> None:
+        self._resources = resources
+        self._accounts = accounts
+        self._identities = identities
+
+    async def PlanResources(  # noqa: N802 - the name on the wire
+        self, request: registry_pb2.PlanResourcesRequest, context: Context
+    ) -> registry_pb2.PlanResourcesResponse:
+        return await self._resources.plan(request.resources)
+
+    async def ApplyResources(  # noqa: N802 - the name on the wire
+        self, request: registry_pb2.ApplyResourcesRequest, context: Context
+    ) -> registry_pb2.ApplyResourcesResponse:
+        return await self._resources.apply(
+            request.command_id, request.resources, actor=current_caller().actor
+        )
+
+    async def ListResources(  # noqa: N802 - the name on the wire
+        self, request: registry_pb2.ListResourcesRequest, context: Context
+    ) -> registry_pb2.ListResourcesResponse:
+        return await self._resources.list(request.kind, request.page_size, request.page_token)
+
+    async def IssueDeviceCredential(  # noqa: N802 - the name on the wire
+        self, request: registry_pb2.IssueDeviceCredentialRequest, context: Context
+    ) -> registry_pb2.IssueDeviceCredentialResponse:
+        secret = await self._identities.issue_device_credential(
+            request.device_id, actor=current_caller().actor
+        )
+        return registry_pb2.IssueDeviceCredentialResponse(secret=secret)
+
+    async def IssueDeviceCertificate(  # noqa: N802 - the name on the wire
+        self, request: registry_pb2.IssueDeviceCertificateRequest, context: Context
+    ) -> registry_pb2.IssueDeviceCertificateResponse:
+        return await self._identities.issue_device_certificate(
+            request.device_id, request.signing_request_pem, actor=current_caller().actor
+        )
+
+    async def CreateEnrolmentCode(  # noqa: N802 - the name on the wire
+        self, request: registry_pb2.CreateEnrolmentCodeRequest, context: Context
+    ) -> registry_pb2.CreateEnrolmentCodeResponse:
+        return await self._identities.create_enrolment_code(
+            Enrolment(request.terminal_id, request.unit_id), actor=current_caller().actor
+        )
+
+    async def ProposeAccount(  # noqa: N802 - the name on the wire
+        self, request: registry_pb2.ProposeAccountRequest, context: Context
+    ) -> registry_pb2.ProposeAccountResponse:
+        proposal_id = await self._accounts.propose(request.account, request.roles, by=current_caller().name)
+        return registry_pb2.ProposeAccountResponse(proposal_id=proposal_id)
+
+    async def ApproveAccount(  # noqa: N802 - the name on the wire
+        self, request: registry_pb2.ApproveAccountRequest, context: Context
+    ) -> registry_pb2.ApproveAccountResponse:
+        password = await self._accounts.approve(request.proposal_id, by=current_caller().name)
+        return registry_pb2.ApproveAccountResponse(first_password=password)
+
+    async def Revoke(  # noqa: N802 - the name on the wire
+        self, request: registry_pb2.RevokeRequest, context: Context
+    ) -> registry_pb2.RevokeResponse:
+        await self._identities.revoke(request, actor=current_caller().actor)
+        return registry_pb2.RevokeResponse()
+
+
+class SessionServicer(registry_pb2_grpc.SessionServiceServicer):
+    """SessionService: the password is the proof."""
+
+    def __init__(self, accounts: AccountHandlers) -> None:
+        self._accounts = accounts
+
+    async def SignIn(  # noqa: N802 - the name on the wire
+        self, request: registry_pb2.SignInRequest, context: Context
+    ) -> registry_pb2.SignInResponse:
+        return await self._accounts.sign_in(request.account, request.password, request.audience)
+
+
+class EnrolmentServicer(registry_pb2_grpc.EnrolmentServiceServicer):
+    """EnrolmentService: the one-time code is the proof."""
+
+    def __init__(self, identities: IdentityHandlers) -> None:
+        self._identities = identities
+
+    async def EnrolTerminal(  # noqa: N802 - the name on the wire
+        self, request: registry_pb2.EnrolTerminalRequest, context: Context
+    ) -> registry_pb2.EnrolTerminalResponse:
+        return await self._identities.enrol_terminal(request.code, request.signing_request_pem)

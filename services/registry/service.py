@@ -1,0 +1,246 @@
+"""Wires the registry. Nothing else does."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+from google.protobuf.message import DecodeError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from alerthub import kafka, postgres
+from alerthub.api.v1 import registry_pb2
+from alerthub.audit import AuditSequencer
+from alerthub.audit_api import AuditServicer
+from alerthub.audit_signing import HeadSigner
+from alerthub.domain.errors import DeadLetter
+from alerthub.grpc import GrpcServer, serve
+from alerthub.http import OperationsServer
+from alerthub.identity import (
+    NotAuthenticatedError,
+    RevocationEntry,
+    RevocationList,
+    TokenSigner,
+    TokenVerifier,
+)
+from alerthub.outbox import BookmarkPublisher, OutboxRelay
+from alerthub.replica import CompactedReplica
+from alerthub.republisher import Republisher
+from alerthub.telemetry import logger
+from services.registry import account_store, store
+from services.registry.account_handlers import AccountHandlers
+from services.registry.certificates import CertificateAuthority
+from services.registry.grpc_api import EnrolmentServicer, RegistryServicer, SessionServicer
+from services.registry.handlers import ResourceHandlers
+from services.registry.identity_handlers import IdentityHandlers, Lives
+from services.registry.passwords import Passwords
+from services.registry.settings import RegistrySettings
+
+log = logger(__name__)
+
+AUDIENCE = "registry"
+REVOCATIONS = "revocations"
+OWNED_TOPICS = (*store.TOPIC_OF.values(), REVOCATIONS)
+
+
+class _Part(Protocol):
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+def now_ms() -> int:
+    """The time, milliseconds since 1970, UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class Service:
+    """The registry: `start`, `stop`, and `failed`, which ends when the process should."""
+
+    def __init__(self, settings: RegistrySettings) -> None:
+        self._settings = settings
+        self._client_id = f"registry-{settings.instance}"
+        self._engine = postgres.engine(settings.postgres)
+        self._signer = TokenSigner.from_file(settings.token_signing_key_file)
+        self._authority = CertificateAuthority.from_files(settings.tls.ca_file, settings.authority_key_file)
+        self._producer = kafka.producer(settings.kafka, client_id=self._client_id)
+        self._revocations = RevocationList()
+        self._failure: asyncio.Future[BaseException] | None = None
+        self._stops: list[Callable[[], Awaitable[None]]] = []
+        self.operations: OperationsServer | None = None
+        self.grpc: GrpcServer | None = None
+
+    async def start(self) -> None:
+        """Migrates, makes the first accounts, then listens. Raises what stands in the way."""
+        settings = self._settings
+        self._failure = asyncio.get_running_loop().create_future()
+        await postgres.migrate(settings.postgres, "services.registry")
+        self._stops.append(self._engine.dispose)
+        accounts = AccountHandlers(
+            self._engine,
+            passwords=Passwords(concurrency=settings.sign_in_concurrency, queue=settings.sign_in_queue),
+            signer=self._signer,
+            now_ms=now_ms,
+        )
+        if settings.bootstrap_accounts_file is not None:
+            made = await accounts.bootstrap(settings.bootstrap_accounts_file)
+            log.info("accounts_bootstrapped", accounts=made)
+        await self._producer.start()
+        self._stops.append(self._producer.stop)
+        checks = await self._start_publishing()
+        self.operations = OperationsServer(settings, checks)
+        await self._begin(self.operations)
+        self.grpc = await serve(
+            settings,
+            [*self._servicers(accounts), AuditServicer(self._engine)],
+            audience=AUDIENCE,
+            revocations=self._revocations,
+        )
+        self._stops.append(self.grpc.stop)
+
+    async def _start_publishing(self) -> dict[str, Callable[[], str | None]]:
+        """Outbox, bookmarks, replica of revocations, republishers, audit; returns the readiness checks."""
+        settings = self._settings
+        database = postgres.DatabaseCheck(self._engine)
+        relay = OutboxRelay(self._engine, self._producer)
+        sequencer = AuditSequencer(
+            self._engine,
+            signer=HeadSigner.from_tls(settings.tls),
+            witness_file=settings.witness_file,
+        )
+        revocations = CompactedReplica(
+            settings.kafka,
+            REVOCATIONS,
+            client_id=self._client_id,
+            apply=partial(apply_revocation, self._revocations),
+            on_failure=self._fail,
+        )
+        republishers = [self._republisher(topic) for topic in OWNED_TOPICS]
+        bookmarks = BookmarkPublisher(self._producer, OWNED_TOPICS, relay)
+        parts: tuple[_Part, ...] = (database, relay, bookmarks, sequencer, revocations, *republishers)
+        for part in parts:
+            await self._begin(part)
+        checks: dict[str, Callable[[], str | None]] = {
+            "database": database,
+            "outbox": relay.check,
+            "audit": sequencer.check,
+            "revocations": revocations.not_ready_because,
+            "signing_key": self._signing_key_check(),
+        }
+        return checks | {
+            f"topic_{topic}": republisher.check
+            for topic, republisher in zip(OWNED_TOPICS, republishers, strict=True)
+        }
+
+    def _republisher(self, topic: str) -> Republisher:
+        if topic == REVOCATIONS:
+            return Republisher(
+                self._settings.kafka,
+                self._engine,
+                self._producer,
+                topic,
+                client_id=self._client_id,
+                version_of=lambda value: registry_pb2.Revocation.FromString(value).version,
+                versions=account_store.revocation_versions,
+                values=account_store.revocation_messages,
+                on_failure=self._fail,
+            )
+        message = _MESSAGE_OF[topic]
+        return Republisher(
+            self._settings.kafka,
+            self._engine,
+            self._producer,
+            topic,
+            client_id=self._client_id,
+            version_of=lambda value: message.FromString(value).version,
+            versions=lambda connection: store.versions_on(connection, topic),
+            values=lambda connection, keys: store.messages_on(connection, topic, keys),
+            on_failure=self._fail,
+        )
+
+    def _servicers(self, accounts: AccountHandlers) -> tuple[object, ...]:
+        settings = self._settings
+        resources = ResourceHandlers(
+            self._engine,
+            now_ms=now_ms,
+            activation_lead_ms=settings.activation_lead_ms,
+            command_memory_days=settings.command_memory_days,
+        )
+        identities = IdentityHandlers(
+            self._engine,
+            authority=self._authority,
+            lives=Lives(
+                enrolment_code_minutes=settings.enrolment_code_minutes,
+                terminal_certificate_days=settings.terminal_certificate_days,
+                device_certificate_days=settings.device_certificate_days,
+            ),
+            now_ms=now_ms,
+        )
+        return (
+            RegistryServicer(resources, accounts, identities),
+            SessionServicer(accounts),
+            EnrolmentServicer(identities),
+        )
+
+    def _signing_key_check(self) -> Callable[[], str | None]:
+        """Whether services would accept what this registry signs: the two key files are of one pair."""
+        verifier = TokenVerifier.from_file(self._settings.token_verification_key_file, audience=AUDIENCE)
+        token, _ = self._signer.sign(account="readiness", roles=(), audience=AUDIENCE, now_ms=now_ms())
+        try:
+            verifier.verify(token)
+        except NotAuthenticatedError:
+            return lambda: "the token verification key is not that of the signing key"
+        return lambda: None
+
+    async def _begin(self, part: _Part) -> None:
+        self._stops.append(part.stop)
+        await part.start()
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failure is not None and not self._failure.done():
+            self._failure.set_result(error)
+
+    async def failed(self) -> BaseException:
+        """Returns when a part ended that only a restart mends."""
+        if self._failure is None:
+            raise RuntimeError("the service was not started")
+        return await asyncio.shield(self._failure)
+
+    async def stop(self) -> None:
+        """Ends everything in the reverse order of its start."""
+        while self._stops:
+            await self._stops.pop()()
+
+    @property
+    def engine(self) -> AsyncEngine:
+        return self._engine
+
+
+_MESSAGE_OF: Mapping[str, Any] = {
+    "devices": registry_pb2.Device,
+    "zones": registry_pb2.Zone,
+    "rules": registry_pb2.Rule,
+    "units": registry_pb2.Unit,
+}
+
+
+def apply_revocation(revocations: RevocationList, subject: str, value: bytes | None) -> None:
+    """Takes one value of the topic. Raises DeadLetter for one that nobody of us wrote."""
+    if value is None:
+        revocations.forget(subject)
+        return
+    try:
+        message = registry_pb2.Revocation.FromString(value)
+    except DecodeError:
+        raise DeadLetter("a value that is no revocation") from None
+    revocations.put(
+        RevocationEntry(message.subject, message.version, message.revoked_at_ms, message.reinstated)
+    )
+
+
+def build(settings: RegistrySettings) -> Service:
+    """The registry, wired and not started. Raises OSError, TypeError or ValueError for wrong key files."""
+    return Service(settings)
