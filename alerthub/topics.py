@@ -217,7 +217,7 @@ _READS: Mapping[str, tuple[str, ...]] = {
     ),
     "push": ("alert-events", "revocations", "units", "devices"),
     # Owners tail their own topics to publish again where topic and database differ (C9).
-    "watchlist": ("watchlist", "matching"),
+    "watchlist": ("watchlist", "matching", "revocations"),
     "registry": ("devices", "zones", "rules", "units", "revocations"),
     "console": ("alert-events",),
 }
