@@ -1,0 +1,111 @@
+"""Which device is speaking: proven by its secret, its certificate or its address, never by what a body says
+(S3)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from alerthub.domain.admission import AuthenticationClass, RateLimit
+from alerthub.identity import CallerKind, NotAuthenticatedError, RevocationList, caller_of_certificate
+from services.gateway.admittance import RateGuard, TooManyRequests
+from services.gateway.devices import DeviceDirectory
+
+_MAXIMUM_HEADER = 1_024
+_MAXIMUM_DEVICE_ID = 64
+_MAXIMUM_SECRET = 256
+_NO_SECRET = hashlib.sha256(b"").digest()
+"""What an unknown device's secret is held against, so that it takes as long. No device has it: secrets are
+not empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """The device that a credential proves, and how."""
+
+    device_id: str
+    used: AuthenticationClass
+
+
+class Authenticator:
+    """Holds credentials against the registered devices."""
+
+    def __init__(
+        self,
+        devices: DeviceDirectory,
+        revocations: RevocationList,
+        *,
+        failures_per_minute: float,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._devices = devices
+        self._revocations = revocations
+        self._now_ms = now_ms
+        self._failures = RateGuard(RateLimit(failures_per_minute / 60, failures_per_minute))
+
+    def basic(self, header: str, *, address: str) -> Proven:
+        """HTTP Basic (RFC 7617): device id and secret, over TLS. NotAuthenticatedError or TooManyRequests."""
+        scheme, _, encoded = header.partition(" ")
+        if scheme.lower() != "basic" or len(header) > _MAXIMUM_HEADER:
+            raise _unproven()
+        try:
+            device_id, separator, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+        except (binascii.Error, ValueError):
+            raise _unproven() from None
+        if not separator:
+            raise _unproven()
+        return self._secret(device_id, secret, AuthenticationClass.PASSWORD_OVER_TLS, address)
+
+    def url_token(self, device_id: str, secret: str, *, address: str) -> Proven:
+        """A secret in the URL, which proxies and logs on its way may have kept: the weaker class."""
+        return self._secret(device_id, secret, AuthenticationClass.URL_TOKEN, address)
+
+    def certificate(self, der: bytes) -> Proven:
+        """A client certificate of the hub's authority, which the TLS handshake has verified."""
+        try:
+            caller = caller_of_certificate(ssl.DER_cert_to_PEM_cert(der).encode())
+        except NotAuthenticatedError:
+            raise _unproven() from None
+        if caller.kind is not CallerKind.DEVICE or self._revocations.is_revoked(caller):
+            raise _unproven()
+        return Proven(caller.name, AuthenticationClass.CERTIFICATE)
+
+    def network(self, device_id: str, *, address: str) -> Proven:
+        """A device that has no credential, by the address from which it speaks."""
+        device = self._devices.newest(device_id[:_MAXIMUM_DEVICE_ID])
+        if (
+            device is None
+            or device.registered_class is not AuthenticationClass.NETWORK_ONLY
+            or address not in device.addresses
+        ):
+            raise _unproven()
+        return Proven(device.device_id, AuthenticationClass.NETWORK_ONLY)
+
+    def _secret(self, device_id: str, secret: str, used: AuthenticationClass, address: str) -> Proven:
+        if not 0 < len(device_id) <= _MAXIMUM_DEVICE_ID or not 0 < len(secret) <= _MAXIMUM_SECRET:
+            raise _unproven()
+        now_ms = self._now_ms()
+        who = (address, device_id)
+        wait_seconds = self._failures.exhausted_for(who, now_ms=now_ms)
+        if wait_seconds > 0:
+            raise TooManyRequests("too many failed attempts", after_seconds=max(1.0, wait_seconds))
+        # A changed or withdrawn credential counts at once, so the newest version is asked, in force or not.
+        device = self._devices.newest(device_id)
+        expected = device.secret_sha256 if device is not None and device.secret_sha256 else _NO_SECRET
+        given = hashlib.sha256(secret.encode("utf-8", errors="replace")).digest()
+        if not hmac.compare_digest(given, expected) or device is None:
+            self._failures.require(who, 1, now_ms=now_ms)
+            raise _unproven()
+        return Proven(device.device_id, used)
+
+
+def _unproven() -> NotAuthenticatedError:
+    """What every device is told that did not prove who it is: nothing about what was wrong."""
+    return NotAuthenticatedError(
+        "a registered device's id and secret (HTTP Basic), its URL token or its certificate is needed"
+    )

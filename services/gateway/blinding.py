@@ -1,0 +1,111 @@
+"""Makes the observation that may leave the gateway: tokens instead of identifiers, everything readable
+sealed."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from alerthub.api.v1.common_pb2 import AuthenticationClass as WireAuthenticationClass
+from alerthub.api.v1.common_pb2 import IdentifierKind as WireIdentifierKind
+from alerthub.api.v1.common_pb2 import Position
+from alerthub.api.v1.observation_pb2 import BlindedIdentifier, Observation, SealedDetails
+from alerthub.api.v1.observation_pb2 import Direction as WireDirection
+from alerthub.api.v1.observation_pb2 import ObservationKind as WireObservationKind
+from alerthub.domain.admission import AuthenticationClass
+from alerthub.domain.clock import CorrectedTime
+from alerthub.domain.device_events import DeviceEvent, Place
+from alerthub.domain.identifiers import normalise
+from alerthub.sealing import DataKeyring, WrappedKey, details_associated, picture_associated
+from services.gateway.devices import RegisteredDevice
+from services.gateway.keys import Blinding
+
+
+@dataclass(frozen=True, slots=True)
+class SealedPicture:
+    """A picture as it may lie in the store."""
+
+    picture_id: str
+    sealed: bytes
+    key: WrappedKey
+
+
+def seal_picture(
+    keyring: DataKeyring, observation_id: bytes, picture: bytes, *, now_ms: int
+) -> SealedPicture:
+    """Seals a picture under a new id. Retry without a valid sealing key."""
+    # Not the observation's id: a repeat through another gateway is sealed under another key.
+    picture_id = secrets.token_hex(16)
+    sealed = keyring.seal(picture, picture_associated(observation_id, picture_id), now_ms)
+    return SealedPicture(picture_id, sealed.sealed, sealed.key)
+
+
+def blinded(
+    event: DeviceEvent, observation_id: bytes, blinding: Blinding, keyring: DataKeyring, *, now_ms: int
+) -> tuple[list[BlindedIdentifier], WrappedKey | None]:
+    """The event's identifiers as tokens and sealed details, and the data key that seals them (refusal 3)."""
+    result = []
+    key: WrappedKey | None = None
+    for one in event.identifiers:
+        text = normalise(one.kind, one.text)
+        if text is None:
+            continue
+        tokens = blinding.blinder.tokens(one.kind, text)
+        details = SealedDetails(
+            identifier=text, make=event.make, colour=event.colour, plate_colour=event.plate_colour
+        )
+        sealed = keyring.seal(
+            details.SerializeToString(), details_associated(observation_id, tokens[0]), now_ms
+        )
+        key = sealed.key
+        result.append(
+            BlindedIdentifier(
+                kind=WireIdentifierKind.ValueType(one.kind),
+                tokens=tokens,
+                sealed_details=sealed.sealed,
+                data_key_id=sealed.key.data_key_id,
+            )
+        )
+    return result, key
+
+
+def observation(
+    event: DeviceEvent,
+    device: RegisteredDevice,
+    *,
+    observation_id: bytes,
+    identifiers: list[BlindedIdentifier],
+    authorisation_id: str,
+    authentication_class: AuthenticationClass,
+    corrected: CorrectedTime,
+    received_time_ms: int,
+    picture: SealedPicture | None,
+) -> Observation:
+    """The observation for Kafka. It holds nothing of the event that names anybody."""
+    return Observation(
+        observation_id=observation_id,
+        device_id=device.device_id,
+        kind=WireObservationKind.ValueType(event.kind),
+        device_time_ms=event.device_time_ms,
+        corrected_time_ms=corrected.time_ms,
+        received_time_ms=received_time_ms,
+        clock_uncertainty_ms=corrected.uncertainty_ms,
+        track_id=event.track_id,
+        identifiers=identifiers,
+        read_confidence=event.read_confidence,
+        direction=WireDirection.ValueType(event.direction),
+        lane=event.lane,
+        position=position_of(event.place, device),
+        district=device.district,
+        picture_id=picture.picture_id if picture else "",
+        picture_data_key_id=picture.key.data_key_id if picture else b"",
+        authentication_class=WireAuthenticationClass.ValueType(authentication_class),
+        authorisation_id=authorisation_id,
+    )
+
+
+def position_of(place: Place | None, device: RegisteredDevice) -> Position:
+    """Where it happened: where a moving device says it was, else the device's registered place."""
+    if place is None:
+        return device.position
+    return Position(latitude=place.latitude, longitude=place.longitude)

@@ -1,0 +1,116 @@
+"""Registered devices in memory: what the topic `devices` says, ready for the hot path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from alerthub.api.v1 import registry_pb2
+from alerthub.api.v1.common_pb2 import Position
+from alerthub.domain.admission import AuthenticationClass, Authorisation
+from alerthub.domain.errors import DeadLetter, NotAllowed, Retry
+from alerthub.domain.partitioning import partition_of
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredDevice:
+    """One version of a device, as one gateway needs it."""
+
+    device_id: str
+    version: int
+    active_from_ms: int
+    active: bool
+    district: str
+    partition: int
+    """Of the topic `observations`."""
+    position: Position
+    registered_class: AuthenticationClass
+    secret_sha256: bytes = field(repr=False)
+    """Empty where no secret was issued."""
+    speaks_for: frozenset[str]
+    authorisations: tuple[Authorisation, ...]
+    addresses: frozenset[str]
+
+
+class DeviceDirectory:
+    """The devices by id. Made to be fed by a CompactedReplica of `devices`."""
+
+    def __init__(self, partitions: int) -> None:
+        """`partitions` of the topic `observations`."""
+        self._partitions = partitions
+        # Newest first: the current version, and until a newer one comes into force that one before it (C5).
+        self._versions: dict[str, tuple[RegisteredDevice, ...]] = {}
+
+    def apply(self, key: str, value: bytes | None) -> None:
+        """Takes a record of the topic. An older version than the newest known changes nothing (C9)."""
+        if value is None:
+            self._versions.pop(key, None)
+            return
+        device = _decoded(value, self._partitions)
+        if device.device_id != key:
+            raise DeadLetter("a device under the key of another")
+        known = self._versions.get(key, ())
+        if known and known[0].version >= device.version:
+            return
+        # Two are kept: the registry publishes a version ahead of its activation, never two at once.
+        self._versions[key] = (device, *known[:1])
+
+    def __len__(self) -> int:
+        return len(self._versions)
+
+    def newest(self, device_id: str) -> RegisteredDevice | None:
+        """The newest version, in force or not: a change of credential counts at once."""
+        found = self._versions.get(device_id)
+        return found[0] if found else None
+
+    def in_force(self, device_id: str, now_ms: int) -> RegisteredDevice:
+        """The version in force at `now_ms` (C5).
+
+        NotAllowed where there is none or the device is suspended or removed, which counts at once; Retry
+        for a device whose first version comes into force soon.
+        """
+        found = self._versions.get(device_id)
+        if not found:
+            raise NotAllowed("device", "a registered device")
+        if not found[0].active:
+            raise NotAllowed("device", "a device that is not suspended or removed")
+        for version in found:
+            if version.active_from_ms <= now_ms:
+                return version
+        wait_seconds = (found[-1].active_from_ms - now_ms) / 1000
+        raise Retry("the device is not in force yet", after_seconds=max(1.0, wait_seconds))
+
+
+def _decoded(value: bytes, partitions: int) -> RegisteredDevice:
+    device = registry_pb2.Device.FromString(value)
+    try:
+        registered_class = AuthenticationClass(device.authentication_class)
+    except ValueError:
+        raise DeadLetter("a device of an authentication class that this version does not know") from None
+    return RegisteredDevice(
+        device_id=device.device_id,
+        version=device.version,
+        active_from_ms=device.active_from_ms,
+        active=device.status == registry_pb2.LIFE_STATUS_ACTIVE,
+        district=device.district,
+        partition=partition_of(device.district, partitions),
+        position=device.position,
+        registered_class=registered_class,
+        secret_sha256=device.secret_sha256,
+        # A wildcard would let one stolen certificate speak for the whole city.
+        speaks_for=frozenset(device.speaks_for) - {"*"},
+        authorisations=tuple(
+            Authorisation(
+                authorisation_id=one.authorisation_id,
+                active=one.status == registry_pb2.LIFE_STATUS_ACTIVE,
+                active_from_ms=one.active_from_ms,
+                valid_from_ms=one.valid_from_ms,
+                valid_until_ms=one.valid_until_ms,
+                legal_basis=one.legal_basis,
+                purpose=one.purpose,
+                categories=frozenset(one.categories),
+            )
+            for one in device.authorisations
+            if not one.device_ids or device.device_id in one.device_ids
+        ),
+        addresses=frozenset(device.addresses),
+    )

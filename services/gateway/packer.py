@@ -1,0 +1,289 @@
+"""Packs observations into batches by partition and puts them on Kafka, in order, each acknowledged by the
+broker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from aiokafka.errors import KafkaError, KafkaTimeoutError
+
+from alerthub.api.v1.observation_pb2 import Observation, ObservationBatch, WrappedDataKey
+from alerthub.domain.errors import Retry
+from alerthub.sealing import WrappedKey
+from alerthub.telemetry import logger
+from services.gateway import metrics
+from services.gateway.keys import Blinding
+
+log = logger(__name__)
+
+MAXIMUM_OBSERVATIONS = 256
+MAXIMUM_BATCH_BYTES = 1024 * 1024
+"""Half of what the topic takes: data keys come on top."""
+WATERMARK_SECONDS = 1.0
+"""C11: an empty batch to each partition so often."""
+_FULL_AT = 4.0
+"""Observations expected within the longest linger from which on it pays to wait so long."""
+_STUCK_BATCHES = 4
+"""A partition with so many batches waiting gets no further watermark: it would only queue."""
+
+
+class Producer(Protocol):
+    """What is used of AIOKafkaProducer."""
+
+    async def send(
+        self, topic: str, value: bytes, *, key: bytes | None = None, partition: int | None = None
+    ) -> asyncio.Future[object]:
+        """Queues a record; the future has its acknowledgement."""
+
+
+def adapted_linger_ms(rate_per_second: float, *, minimum_ms: float, maximum_ms: float) -> float:
+    """How long a batch should wait for more, at this rate of observations over all partitions.
+
+    At a low rate waiting gains nothing, so the least; from there on it grows with what the longest wait
+    would bring.
+    """
+    expected = rate_per_second * maximum_ms / 1000
+    return minimum_ms + (maximum_ms - minimum_ms) * min(1.0, expected / _FULL_AT)
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is collected for one partition."""
+
+    message: ObservationBatch
+    outcome: asyncio.Future[None]
+    """Done once the broker has the batch; fails with Retry. All of the batch's observations share it."""
+    opened_at: float
+    size_bytes: int = 0
+    count: int = 0
+    key_ids: set[bytes] = field(default_factory=set)
+    adapters: Counter[str] = field(default_factory=Counter)
+    on_settled: list[Callable[[], None]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One partition: the batch that is open, and the closed ones in order."""
+
+    partition: int
+    open: Batch | None = None
+    closed: deque[Batch] = field(default_factory=deque)
+    pump: asyncio.Task[None] | None = None
+    received_time_ms: int = 0
+    sequence: int = 0
+
+
+class BatchPacker:
+    """Collects observations for a few milliseconds and sends one record a partition.
+
+    All partitions are sent together, so that the broker gets one request. Within a partition batches keep
+    their order and their received times never fall.
+    """
+
+    def __init__(
+        self,
+        producer: Producer,
+        *,
+        topic: str,
+        partitions: int,
+        gateway_id: str,
+        minimum_linger_ms: float,
+        maximum_linger_ms: float,
+        maximum_in_flight: int,
+        now_ms: Callable[[], int],
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        """`on_failure` is called when the producer can send nothing more: only a restart helps."""
+        self._producer = producer
+        self._topic = topic
+        self._gateway_id = gateway_id
+        self._minimum_linger_ms = minimum_linger_ms
+        self._maximum_linger_ms = maximum_linger_ms
+        self._maximum_in_flight = maximum_in_flight
+        self._now_ms = now_ms
+        self._on_failure = on_failure
+        self._loop = asyncio.get_running_loop()
+        # Sequences go on rising over a restart, since they begin at the time of the start.
+        self._lanes = [_Lane(partition, sequence=now_ms()) for partition in range(partitions)]
+        self._timer: asyncio.TimerHandle | None = None
+        self._in_flight = 0
+        self._rate = 0.0
+        self._rate_since = self._loop.time()
+        self._rate_count = 0
+        self._stopped = False
+
+    @property
+    def in_flight(self) -> int:
+        """Observations that the broker has not acknowledged."""
+        return self._in_flight
+
+    def require_room(self, count: int) -> None:
+        """Retry when `count` more observations would be too many in flight."""
+        if self._stopped:
+            raise Retry("the gateway is stopping")
+        if self._in_flight + count > self._maximum_in_flight:
+            raise Retry("too many observations wait for Kafka", after_seconds=2)
+
+    def add(
+        self,
+        observation: Observation,
+        *,
+        partition: int,
+        blinding: Blinding,
+        keys: tuple[WrappedKey, ...],
+        adapter: str,
+    ) -> Batch:
+        """Puts the observation into the open batch of its partition and returns that batch."""
+        lane = self._lanes[partition]
+        size = observation.ByteSize() + 16
+        batch = lane.open
+        if batch is not None and (
+            batch.message.matching_version != blinding.version
+            or batch.message.epoch != blinding.epoch
+            or batch.size_bytes + size > MAXIMUM_BATCH_BYTES
+        ):
+            self._close(lane)
+            batch = None
+        if batch is None:
+            batch = self._opened(lane, blinding)
+        batch.message.observations.append(observation)
+        batch.size_bytes += size
+        batch.count += 1
+        batch.adapters[adapter] += 1
+        for key in keys:
+            if key.data_key_id not in batch.key_ids:
+                batch.key_ids.add(key.data_key_id)
+                batch.message.data_keys.append(
+                    WrappedDataKey(
+                        data_key_id=key.data_key_id,
+                        recipient_key_id=key.recipient_key_id,
+                        wrapped=key.wrapped,
+                    )
+                )
+        self._in_flight += 1
+        self._rate_count += 1
+        if batch.count >= MAXIMUM_OBSERVATIONS:
+            self._close(lane)
+        elif self._timer is None:
+            self._timer = self._loop.call_later(self._linger_seconds(), self._tick)
+        return batch
+
+    def flush(self) -> None:
+        """Sends what is open now."""
+        for lane in self._lanes:
+            if lane.open is not None:
+                self._close(lane)
+
+    def watermark(self, blinding: Blinding | None) -> None:
+        """Sends what is open, then an empty batch to each partition: all that was received before is on its
+        way."""
+        self.flush()
+        for lane in self._lanes:
+            if len(lane.closed) < _STUCK_BATCHES:
+                self._opened(lane, blinding)
+                self._close(lane)
+
+    async def stop(self, timeout_seconds: float) -> None:
+        """Takes nothing more and waits for what is in flight."""
+        self._stopped = True
+        self.flush()
+        pumps = [lane.pump for lane in self._lanes if lane.pump is not None]
+        if pumps:
+            await asyncio.wait(pumps, timeout=timeout_seconds)
+        for pump in pumps:
+            pump.cancel()
+
+    def _linger_seconds(self) -> float:
+        now = self._loop.time()
+        if now - self._rate_since >= 0.5:
+            measured = self._rate_count / (now - self._rate_since)
+            # Half a second each, smoothed over about two: bursts of one camera should not move it.
+            self._rate += (measured - self._rate) * 0.4
+            self._rate_since, self._rate_count = now, 0
+        linger_ms = adapted_linger_ms(
+            self._rate / len(self._lanes),
+            minimum_ms=self._minimum_linger_ms,
+            maximum_ms=self._maximum_linger_ms,
+        )
+        metrics.linger.set(linger_ms / 1000)
+        return linger_ms / 1000
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.flush()
+
+    def _opened(self, lane: _Lane, blinding: Blinding | None) -> Batch:
+        message = ObservationBatch(gateway_id=self._gateway_id)
+        if blinding is not None:
+            message.matching_version = blinding.version
+            message.epoch = blinding.epoch
+        outcome = self._loop.create_future()
+        # A request that gave up waiting leaves nobody to fetch the error.
+        outcome.add_done_callback(lambda done: done.exception())
+        lane.open = Batch(message, outcome, self._loop.time())
+        return lane.open
+
+    def _close(self, lane: _Lane) -> None:
+        batch = lane.open
+        if batch is None:
+            return
+        lane.open = None
+        lane.received_time_ms = max(lane.received_time_ms, self._now_ms())
+        lane.sequence += 1
+        batch.message.received_time_ms = lane.received_time_ms
+        batch.message.sequence = lane.sequence
+        lane.closed.append(batch)
+        if lane.pump is None:
+            lane.pump = self._loop.create_task(self._pump(lane), name=f"pump-{lane.partition}")
+
+    async def _pump(self, lane: _Lane) -> None:
+        """Hands the lane's batches to the producer in order. Acknowledgements come by callback."""
+        try:
+            while lane.closed:
+                batch = lane.closed.popleft()
+                try:
+                    sent = await self._producer.send(
+                        self._topic, batch.message.SerializeToString(), partition=lane.partition
+                    )
+                except KafkaError as error:
+                    self._settle(batch, error)
+                else:
+                    sent.add_done_callback(partial(self._acknowledged, batch))
+        finally:
+            lane.pump = None
+
+    def _acknowledged(self, batch: Batch, sent: asyncio.Future[object]) -> None:
+        if sent.cancelled():
+            self._settle(batch, asyncio.CancelledError())
+            return
+        self._settle(batch, sent.exception())
+
+    def _settle(self, batch: Batch, error: BaseException | None) -> None:
+        self._in_flight -= batch.count
+        metrics.in_flight.set(self._in_flight)
+        for callback in batch.on_settled:
+            callback()
+        if error is None:
+            metrics.batches.labels("acknowledged").inc()
+            if batch.count:
+                metrics.batch_size.observe(batch.count)
+                metrics.broker_seconds.observe(self._loop.time() - batch.opened_at)
+            for adapter, count in batch.adapters.items():
+                metrics.observations_accepted.labels(adapter).inc(count)
+            batch.outcome.set_result(None)
+            return
+        metrics.batches.labels("failed").inc()
+        log.warning("batch_not_acknowledged", error_type=type(error).__name__, observations=batch.count)
+        batch.outcome.set_exception(Retry("Kafka did not take the observation", after_seconds=2))
+        if not _passes(error) and not self._stopped:
+            self._on_failure(error)
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether the same producer may succeed later; what broke its sequence numbers never does."""
+    return isinstance(error, KafkaTimeoutError) or (isinstance(error, KafkaError) and bool(error.retriable))
