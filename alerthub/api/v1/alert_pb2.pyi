@@ -260,6 +260,7 @@ class AlertRaised(_message.Message):
     CORRELATED_TIME_MS_FIELD_NUMBER: _builtins.int
     GATEWAY_ID_FIELD_NUMBER: _builtins.int
     COOLDOWN_SECONDS_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     raised_id: _builtins.bytes
     """16 bytes: a hash of rule id, subject and triggering observation id (C5)."""
     rule_id: _builtins.str
@@ -274,6 +275,8 @@ class AlertRaised(_message.Message):
     correlated_time_ms: _builtins.int
     gateway_id: _builtins.str
     cooldown_seconds: _builtins.int
+    epoch: _builtins.str
+    """The blinding epoch of the observation's tokens."""
     @_builtins.property
     def officer_text(self) -> _common_pb2.LocalizedText: ...
     @_builtins.property
@@ -304,10 +307,11 @@ class AlertRaised(_message.Message):
         correlated_time_ms: _builtins.int = ...,
         gateway_id: _builtins.str = ...,
         cooldown_seconds: _builtins.int = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["dwell", b"dwell", "match", b"match", "observation", b"observation", "officer_text", b"officer_text", "watchlist", b"watchlist"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cooldown_seconds", b"cooldown_seconds", "correlated_time_ms", b"correlated_time_ms", "data_keys", b"data_keys", "dwell", b"dwell", "fold_key", b"fold_key", "gateway_id", b"gateway_id", "jurisdiction", b"jurisdiction", "match", b"match", "observation", b"observation", "officer_text", b"officer_text", "policy", b"policy", "raised_id", b"raised_id", "rule_id", b"rule_id", "rule_kind", b"rule_kind", "rule_version", b"rule_version", "severity", b"severity", "unit_kind", b"unit_kind", "watchlist", b"watchlist"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cooldown_seconds", b"cooldown_seconds", "correlated_time_ms", b"correlated_time_ms", "data_keys", b"data_keys", "dwell", b"dwell", "epoch", b"epoch", "fold_key", b"fold_key", "gateway_id", b"gateway_id", "jurisdiction", b"jurisdiction", "match", b"match", "observation", b"observation", "officer_text", b"officer_text", "policy", b"policy", "raised_id", b"raised_id", "rule_id", b"rule_id", "rule_kind", b"rule_kind", "rule_version", b"rule_version", "severity", b"severity", "unit_kind", b"unit_kind", "watchlist", b"watchlist"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_match: _TypeAlias = _typing.Literal["watchlist", "dwell"]  # noqa: Y015
     _WhichOneofArgType_match: _TypeAlias = _typing.Literal["match", b"match"]  # noqa: Y015
