@@ -1,14 +1,14 @@
-"""The audit log of a service: append-only rows, a hash chain over them, signed heads outside the database (C16).
+"""The audit log of a service: append-only rows, a hash chain over them, signed heads outside the database
+(C16).
 
-`record` writes a row in the transaction that it records, so neither exists without the other (refusal 8). Rows are
-written unchained, since a chain in the transaction would make every change wait for every other; the sequencer of one
-elected instance chains what is committed at least every second.
+`record` writes a row in the transaction that it records, so neither exists without the other (refusal 8).
+Rows are written unchained, since a chain in the transaction would make every change wait for every other; the
+sequencer of one elected instance chains what is committed at least every second.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import time
 from collections.abc import AsyncIterator, Callable
@@ -38,6 +38,7 @@ from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from alerthub.audit_file import head_line
 from alerthub.audit_signing import HeadSigner
 from alerthub.domain.audit_chain import GENESIS_HASH, AuditHead, AuditRow, chain
 from alerthub.domain.errors import Retry
@@ -111,10 +112,10 @@ _GUARDS = (
         RETURN NEW;
       END IF;
       IF TG_OP = 'UPDATE' AND OLD.chain_index IS NULL AND NEW.chain_index IS NOT NULL
-         AND (OLD.row_number, OLD.row_id, OLD.time_ms, OLD.service, OLD.actor, OLD.action, OLD.subject, OLD.reason,
-              OLD.detail)
-           = (NEW.row_number, NEW.row_id, NEW.time_ms, NEW.service, NEW.actor, NEW.action, NEW.subject, NEW.reason,
-              NEW.detail)
+         AND (OLD.row_number, OLD.row_id, OLD.time_ms, OLD.service, OLD.actor, OLD.action, OLD.subject,
+              OLD.reason, OLD.detail)
+           = (NEW.row_number, NEW.row_id, NEW.time_ms, NEW.service, NEW.actor, NEW.action, NEW.subject,
+              NEW.reason, NEW.detail)
       THEN
         RETURN NEW;
       END IF;
@@ -170,14 +171,15 @@ async def record(
 ) -> str:
     """Writes one row in the caller's transaction and returns its id.
 
-    `actor` and `subject` are KIND:NAME, such as `person:li.wei` (Caller.actor) and `entry:ID`. Neither they nor
-    `reason` and `detail` may hold an identifier in readable form. Time and service are the database's.
+    `actor` and `subject` are KIND:NAME, such as `person:li.wei` (Caller.actor) and `entry:ID`. Neither they
+    nor `reason` and `detail` may hold an identifier in readable form. Time and service are the database's.
     Raises ValueError for an empty action, actor or subject: what cannot be recorded must not happen.
     """
     for name, value in (("action", action), ("actor", actor), ("subject", subject)):
         if not value:
             raise ValueError(f"an audit row needs {name}")
-    # PostgreSQL's text has no NUL, and a row that cannot be written must not stop a look that is recorded otherwise.
+    # PostgreSQL's text has no NUL, and a row that cannot be written must not stop a look that is recorded
+    # otherwise.
     values = {
         "action": action[:100],
         "actor": actor[:200],
@@ -199,8 +201,8 @@ def _now_ms() -> int:
 class AuditSequencer:
     """Chains committed rows every `every_seconds` (at most one), and signs the head hourly and when it stops.
 
-    Any number of instances may run; an advisory lock elects the one that works, pass by pass. `check` is a readiness
-    check. Without a signer, or without a witness file, heads are not written, and `check` says so.
+    Any number of instances may run; an advisory lock elects the one that works, pass by pass. `check` is a
+    readiness check. Without a signer, or without a witness file, heads are not written, and `check` says so.
     """
 
     def __init__(
@@ -262,12 +264,13 @@ class AuditSequencer:
             await asyncio.sleep(self._every_seconds)
 
     async def chain_once(self) -> int:
-        """Gives committed rows their places, in the order in which they are seen; returns how many got one."""
+        """Gives committed rows their places, in the order seen; returns how many got one."""
         async with transaction(self._engine) as connection:
             if not await connection.scalar(select(func.pg_try_advisory_xact_lock(_LOCK))):
                 return 0
             last_index, last_hash = await _newest_link(connection)
-            # Only committed rows are visible here. One with a lower number that commits later comes later in the chain.
+            # Only committed rows are visible here. One with a lower number that commits later comes later in
+            # the chain.
             found = await connection.execute(
                 select(_entry)
                 .where(_entry.c.chain_index.is_(None))
@@ -299,7 +302,9 @@ class AuditSequencer:
         return len(links)
 
     async def sign_head(self) -> AuditHead | None:
-        """Signs the newest link, stores the head and appends it to the witness file; None where nothing is new."""
+        """Signs the newest link, stores the head and appends it to the witness file; None where nothing is
+        new.
+        """
         if self._signer is None:
             return None
         async with transaction(self._engine) as connection:
@@ -393,19 +398,3 @@ async def heads(engine: AsyncEngine) -> list[AuditHead]:
             )
             for row in found
         ]
-
-
-def head_line(head: AuditHead) -> str:
-    """The head as one line of JSON, as it stands in witness files and exports."""
-    return json.dumps(
-        {
-            "type": "head",
-            "service": head.service,
-            "chain_index": head.chain_index,
-            "hash": head.hash.hex(),
-            "time_ms": head.time_ms,
-            "signature": head.signature.hex(),
-            "signer_pem": head.signer_pem,
-        },
-        sort_keys=True,
-    )

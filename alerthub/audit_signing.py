@@ -35,7 +35,9 @@ class HeadSigner:
 
     @classmethod
     def from_tls(cls, tls: TlsSettings) -> HeadSigner:
-        """Signs with the service's own key; its certificate, which the hub's authority signed, tells whose it is."""
+        """Signs with the service's own key; its certificate, which the hub's authority signed, tells whose it
+        is.
+        """
         return cls(_private_key(tls.key_file), tls.certificate_file.read_text(encoding="ascii"))
 
     @classmethod
@@ -67,9 +69,9 @@ def signature_verifier(
 ) -> Callable[[AuditHead], str | None]:
     """What `audit_chain.verify` asks about each head.
 
-    With neither argument only the arithmetic is verified: whoever can replace the heads as well can sign them anew.
-    With the hub's authority the signer must be the certificate of the head's service; with a trusted key it must be
-    that key.
+    With neither argument only the arithmetic is verified: whoever can replace the heads as well can sign them
+    anew. With the hub's authority the signer must be the certificate of the head's service; with a trusted
+    key it must be that key.
     """
     authority = None if authority_pem is None else x509.load_pem_x509_certificate(authority_pem)
     trusted = None if trusted_key_pem is None else _public_bytes(_load_signer(trusted_key_pem)[0])

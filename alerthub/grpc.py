@@ -1,8 +1,8 @@
 """The gRPC server of every service: two listeners, one for certificates and one for persons' tokens (S2).
 
 `settings.grpc_port` asks every caller for a certificate of the hub's authority: services, terminals, devices.
-`settings.grpc_person_port` has TLS and takes a signed token. A certificate counts only on the first, a token only on
-the second, and neither listener believes anything else that a caller says about itself.
+`settings.grpc_person_port` has TLS and takes a signed token. A certificate counts only on the first, a token
+only on the second, and neither listener believes anything else that a caller says about itself.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ async def serve(
     mutual_port: int | None = None,
     person_port: int | None = None,
 ) -> GrpcServer:
-    """Starts the listeners that the settings name and serves `servicers` (generated Servicer classes) on each.
+    """Starts the listeners that the settings name and serves `servicers` (generated Servicer classes) on
+    each.
 
     `audience` is whose tokens persons must bring. `revocations` is asked at each call, and ends open streams.
     `hand_validated` (`/package.Service/Method`) leaves validation to the handler, for the hot path.
@@ -155,7 +156,7 @@ def _server(servicers: Sequence[object], running: GrpcServer, interceptor: HubIn
 
 
 def _registrations(servicer: object) -> list[tuple[str, Any]]:
-    """Full service name and generated registration function of every Servicer class that `servicer` inherits."""
+    """Full service name and generated registration function of each Servicer class that `servicer` has."""
     found = []
     for base in type(servicer).__mro__:
         module = sys.modules.get(base.__module__)

@@ -1,4 +1,6 @@
-"""Who may call which RPC (S2). The rule is the method option `(alerthub.api.v1.access)`; what has none is refused."""
+"""Who may call which RPC (S2). The rule is the method option `(alerthub.api.v1.access)`; what has none is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,8 @@ from google.protobuf.descriptor import MethodDescriptor
 from alerthub.api.v1 import access_pb2
 from alerthub.identity import Caller, CallerKind
 
-# These two are not ours and carry no option. Health tells a load balancer whether to send calls here; reflection shows
-# the wire contract to people and services of the hub.
+# These two are not ours and carry no option. Health tells a load balancer whether to send calls here;
+# reflection shows the wire contract to people and services of the hub.
 _HEALTH = "grpc.health.v1.Health"
 _REFLECTION = ("grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.ServerReflection")
 _EVERY_ROLE = tuple(role for role in access_pb2.Role.values() if role != access_pb2.ROLE_UNSPECIFIED)

@@ -14,8 +14,8 @@ _RETRY_WHEN_UNAVAILABLE = json.dumps(
         "methodConfig": [
             {
                 "name": [{}],
-                # A server that has just restarted is tried again by the channel; commands carry ids, so a repeat
-                # changes nothing.
+                # A server that has just restarted is tried again by the channel; commands carry ids, so a
+                # repeat changes nothing.
                 "retryPolicy": {
                     "maxAttempts": 4,
                     "initialBackoff": "0.1s",
@@ -55,7 +55,7 @@ def certificate_channel(tls: TlsSettings, address: str) -> grpc.aio.Channel:
 
 
 def person_channel(ca_file: Path, address: str, token: str = "") -> grpc.aio.Channel:
-    """A channel for a person to `address` (a person listener). Without a token: for signing in and enrolment."""
+    """A channel for a person to `address` (a person listener). Without a token: for signing in, enrolling."""
     credentials = grpc.ssl_channel_credentials(root_certificates=ca_file.read_bytes())
     if token:
         credentials = grpc.composite_channel_credentials(

@@ -1,4 +1,6 @@
-"""Errors between Python and the wire: gRPC status codes with google.rpc details, both ways. No value is repeated."""
+"""Errors between Python and the wire: gRPC status codes with google.rpc details, both ways. No value is
+repeated.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""What happens around every RPC: who calls, may they, is the request valid, what do errors tell, how long it took.
+"""What happens around every RPC: who calls, may they, is the request valid, what do errors tell, how long it
+took.
 
-Order: authenticate, refuse the revoked, authorise, validate, handle. Nothing of a request or of a caller's name is
-logged; what is not allowed changes nothing, because the handler is never reached.
+Order: authenticate, refuse the revoked, authorise, validate, handle. Nothing of a request or of a caller's
+name is logged; what is not allowed changes nothing, because the handler is never reached.
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ class _Told(Exception):  # noqa: N818 - not an error of the program but an answe
 
 
 class HubInterceptor(grpc.aio.ServerInterceptor):
-    """One listener's interceptor. `verifier` given: persons' listener, tokens only. Absent: certificates only."""
+    """One listener's interceptor. `verifier` given: persons' listener, tokens only. Absent: certificates
+    only.
+    """
 
     def __init__(
         self,
@@ -72,7 +75,7 @@ class HubInterceptor(grpc.aio.ServerInterceptor):
         hand_validated: Collection[str] = (),
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        """`hand_validated` are methods whose streamed messages the handler validates itself, on the hot path."""
+        """`hand_validated` are methods whose streamed messages the handler validates: the hot path."""
         self._verifier = verifier
         self._revocations = revocations
         self._hand_validated = frozenset(hand_validated)
@@ -132,7 +135,9 @@ class HubInterceptor(grpc.aio.ServerInterceptor):
         return request
 
     def watch(self, caller: Caller, end: Callable[[str], None]) -> Callable[[], None]:
-        """Calls `end` with the reason when `caller` is revoked or its token runs out; returns what stops that."""
+        """Calls `end` with the reason when `caller` is revoked or its token runs out; returns what stops
+        that.
+        """
         stops: list[Callable[[], None]] = []
         revocations = self._revocations
         if revocations is not None:

@@ -1,4 +1,6 @@
-"""Requests are held against the rules in the protos (protovalidate) before a handler sees them; no value is told."""
+"""Requests are held against the rules in the protos (protovalidate) before a handler sees them; no value is
+told.
+"""
 
 from __future__ import annotations
 

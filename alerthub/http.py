@@ -1,7 +1,8 @@
 """The operations listener: /metrics for Prometheus, /live and /ready for whoever starts and routes.
 
-Ready means "can do its job now": each named check gives None or the reason why not. It is plain HTTP, GET only, on the
-service's listen address, in a few lines of asyncio so that it runs in any loop, Faust's too, and touches no signal.
+Ready means "can do its job now": each named check gives None or the reason why not. It is plain HTTP, GET
+only, on the service's listen address, in a few lines of asyncio so that it runs in any loop, Faust's too, and
+touches no signal.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ _ready_gauge = Gauge("alerthub_ready", "1 while the check passes.", ["check"])
 
 
 class OperationsServer:
-    """Serves /metrics, /live and /ready on `settings.listen_host`:`settings.operations_port` (0: any free port).
+    """Serves /metrics, /live and /ready on `settings.listen_host`:`settings.operations_port` (0: any free
+    port).
 
-    `ready` and `live` are checks by name. A live check that fails asks for a restart, so use it for what only a restart
-    mends. A check that raises counts as failed, with the type of its error as reason.
+    `ready` and `live` are checks by name. A live check that fails asks for a restart, so use it for what only
+    a restart mends. A check that raises counts as failed, with the type of its error as reason.
     """
 
     def __init__(
@@ -89,7 +91,8 @@ class OperationsServer:
                 writer.write(
                     f"HTTP/1.1 {status.value} {status.phrase}\r\n"
                     f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
-                    "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n".encode()
+                    "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+                    "Connection: close\r\n\r\n".encode()
                     + body
                 )
                 await writer.drain()

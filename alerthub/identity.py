@@ -1,8 +1,8 @@
 """Who calls: certificates of services, terminals and devices, and the signed tokens of persons (S2).
 
-A service, terminal or device is known by the one SAN URI of its certificate, `spiffe://alerthub/KIND/NAME`, which the
-hub's authority signed. A person is known by a token that the registry signed with Ed25519, for one audience, for five
-minutes. Nothing else that a caller says about itself counts.
+A service, terminal or device is known by the one SAN URI of its certificate, `spiffe://alerthub/KIND/NAME`,
+which the hub's authority signed. A person is known by a token that the registry signed with Ed25519, for one
+audience, for five minutes. Nothing else that a caller says about itself counts.
 """
 
 from __future__ import annotations
@@ -190,8 +190,8 @@ class TokenVerifier:
     def verify(self, token: str) -> Caller:
         """The person that the token names.
 
-        Raises NotAuthenticatedError when the token is not whole, not signed by the registry, for another audience, not
-        yet or no longer valid, or revoked.
+        Raises NotAuthenticatedError when the token is not whole, not signed by the registry, for another
+        audience, not yet or no longer valid, or revoked.
         """
         if len(token) > _MAXIMUM_TOKEN_BYTES:
             raise NotAuthenticatedError("the token is longer than any that the registry gives")
@@ -241,7 +241,9 @@ class RevocationEntry:
 
 
 class RevocationList:
-    """What was revoked, fed by the replica of the topic `revocations`; tells open streams the moment it changes."""
+    """What was revoked, fed by the replica of the topic `revocations`; tells open streams the moment it
+    changes.
+    """
 
     def __init__(self) -> None:
         self._entries: dict[str, RevocationEntry] = {}

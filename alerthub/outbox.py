@@ -1,9 +1,9 @@
 """The transactional outbox: what a transaction decides reaches Kafka if and only if it commits (C9).
 
-`enqueue` writes a row in the caller's transaction. The relay of one instance, elected by an advisory lock, selects what
-is unsent, never what lies after a remembered number (a transaction that commits late would be skipped for ever), sends
-it, waits for the broker's acknowledgement and deletes it. A crash in between sends again: values carry versions, and
-consumers refuse an older one.
+`enqueue` writes a row in the caller's transaction. The relay of one instance, elected by an advisory lock,
+selects what is unsent, never what lies after a remembered number (a transaction that commits late would be
+skipped for ever), sends it, waits for the broker's acknowledgement and deletes it. A crash in between sends
+again: values carry versions, and consumers refuse an older one.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ def _now_ms() -> int:
 class OutboxRelay:
     """Sends the outbox. Any number of instances may run; one at a time sends.
 
-    `check` is a readiness check. `current_as_of_ms` is the newest time up to which this instance knows that everything
-    committed is on Kafka; bookmarks carry it.
+    `check` is a readiness check. `current_as_of_ms` is the newest time up to which this instance knows that
+    everything committed is on Kafka; bookmarks carry it.
     """
 
     def __init__(
@@ -170,8 +170,10 @@ class OutboxRelay:
         self.listening = True
         # What was committed before the listener was there has woken nobody.
         self._wake.set()
-        while not driver.is_closed():
-            await asyncio.sleep(1.0)
+        lost = asyncio.Event()
+        driver.add_termination_listener(lambda _: lost.set())
+        if not driver.is_closed():
+            await lost.wait()
 
     def _notified(self, *_: object) -> None:
         self._wake.set()
@@ -236,7 +238,8 @@ async def send_in_order(producer: AIOKafkaProducer, messages: Sequence[Message])
 
     Raises KafkaError when it did not; then any of them may be on the topic, and all must be sent again.
     """
-    # A stable sort: messages of different keys keep the order in which they were enqueued where versions are equal.
+    # A stable sort: messages of different keys keep the order in which they were enqueued where versions are
+    # equal.
     ordered = sorted(messages, key=lambda message: message.version)
     acknowledgements = [
         await producer.send(message.topic, message.value, key=message.key.encode()) for message in ordered
@@ -249,8 +252,8 @@ async def send_in_order(producer: AIOKafkaProducer, messages: Sequence[Message])
 class BookmarkPublisher:
     """Each second puts a bookmark on every partition of the topics that this service owns (C9).
 
-    The bookmark carries the time up to which everything committed is on Kafka, as the relay knows it, so it grows old
-    while the relay cannot send, and an instance that does not send publishes none.
+    The bookmark carries the time up to which everything committed is on Kafka, as the relay knows it, so it
+    grows old while the relay cannot send, and an instance that does not send publishes none.
     """
 
     def __init__(

@@ -1,7 +1,8 @@
 """PostgreSQL: one engine a service, bound to the service's own schema, and migrations that run once.
 
-Parameters hold identifiers, and PostgreSQL repeats them in its error texts. So nothing here lets a parameter into a log
-or an error: every database error leaves this module with its kind, SQLSTATE and constraint, and without its text (S5).
+Parameters hold identifiers, and PostgreSQL repeats them in its error texts. So nothing here lets a parameter
+into a log or an error: every database error leaves this module with its kind, SQLSTATE and constraint, and
+without its text (S5).
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ _NAMING = {
 
 
 def metadata() -> MetaData:
-    """Metadata for a service's tables, with predictable constraint names. The schema is the role's own search path."""
+    """Metadata for a service's tables, with predictable constraint names. The schema is the role's own search
+    path.
+    """
     return MetaData(naming_convention=_NAMING)
 
 
@@ -76,7 +79,8 @@ def engine(settings: PostgresSettings) -> AsyncEngine:
         pool_size=settings.pool_size,
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT_SECONDS,
-        # After a restart of PostgreSQL the pool's connections are dead; a ping finds out before a request does.
+        # After a restart of PostgreSQL the pool's connections are dead; a ping finds out before a request
+        # does.
         pool_pre_ping=True,
         connect_args={
             **({"host": settings.host} if over_socket else {}),
@@ -129,7 +133,8 @@ def violated_constraint(error: BaseException) -> str | None:
     return None
 
 
-# A connection that failed, a server that starts or stops or is full, and a lost race: the same transaction may succeed.
+# A connection that failed, a server that starts or stops or is full, and a lost race: the same transaction
+# may succeed.
 _TRANSIENT_CLASSES = ("08", "53", "57", "40")
 _TRANSIENT_STATES = ("55P03",)
 
@@ -151,8 +156,8 @@ def is_transient(error: BaseException) -> bool:
 async def transaction(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """One transaction: committed at the end, rolled back by an exception.
 
-    Raises Retry when the database does not answer or asks to try again. When the commit itself is not answered its
-    result is unknown, so commands carry an id and a repeat of one changes nothing.
+    Raises Retry when the database does not answer or asks to try again. When the commit itself is not
+    answered its result is unknown, so commands carry an id and a repeat of one changes nothing.
     """
     connection = database.connect()
     try:
@@ -183,8 +188,8 @@ async def migrate(
     """Brings the schema of `settings.role` to the newest version in `package`'s `migrations/versions`.
 
     `package` is the service's package, such as `services.registry`. All versions that are missing run in one
-    transaction under an advisory lock, so instances that start together migrate once, and a failure changes nothing.
-    Waits up to `wait_seconds` for a database that is starting, then raises Retry.
+    transaction under an advisory lock, so instances that start together migrate once, and a failure changes
+    nothing. Waits up to `wait_seconds` for a database that is starting, then raises Retry.
     """
     scripts = _scripts(package)
     deadline = time.monotonic() + wait_seconds
@@ -200,12 +205,13 @@ async def migrate(
                         {"number": lock_number(f"alerthub migrations {settings.role}")},
                     )
                     await connection.run_sync(_upgrade, scripts, target)
-                return
             except Retry:
                 if time.monotonic() > deadline:
                     raise
                 log.info("database_awaited")
                 await asyncio.sleep(0.5)
+            else:
+                return
     finally:
         await database.dispose()
 

@@ -1,8 +1,9 @@
 """A replica of a compacted topic in memory (C9).
 
-It reads the topic to the ends that it noted at its start, opens its gate on a fresh bookmark and follows the topic from
-then on. A bookmark comes each second from the topic's owner; while the newest is older than ten seconds the replica may
-be missing a withdrawal, so it is not ready. It uses plain asyncio tasks, so it runs in any service's loop, Faust's too.
+It reads the topic to the ends that it noted at its start, opens its gate on a fresh bookmark and follows the
+topic from then on. A bookmark comes each second from the topic's owner; while the newest is older than ten
+seconds the replica may be missing a withdrawal, so it is not ready. It uses plain asyncio tasks, so it runs
+in any service's loop, Faust's too.
 """
 
 from __future__ import annotations
@@ -48,12 +49,13 @@ class TopicReplacedError(Exception):
 
 
 class CompactedReplica:
-    """Follows `topic` without a consumer group and hands every value to `apply(key, value)`; None is a tombstone.
+    """Follows `topic` without a consumer group and hands every value to `apply(key, value)`; None is a
+    tombstone.
 
     `apply` refuses an older version of a key itself (VersionedTable does). A value that `apply` cannot decode
-    (DeadLetter or DecodeError) is counted, logged by topic and offset, and skipped. Any other error, and a topic that
-    was created anew, ends the replica: it is then never ready, and `on_failure` is called, which should end the
-    process.
+    (DeadLetter or DecodeError) is counted, logged by topic and offset, and skipped. Any other error, and a
+    topic that was created anew, ends the replica: it is then never ready, and `on_failure` is called, which
+    should end the process.
     """
 
     def __init__(
@@ -98,7 +100,7 @@ class CompactedReplica:
         if not self.caught_up:
             return f"the replica of {self.topic} is still reading"
         if self.bookmark_age_ms() > BOOKMARK_MAXIMUM_AGE_MS:
-            return f"the replica of {self.topic} has no bookmark younger than {BOOKMARK_MAXIMUM_AGE_MS // 1000} s"
+            return f"the replica of {self.topic} has no bookmark younger than 10 s"
         return None
 
     def bookmark_age_ms(self) -> int:
@@ -118,8 +120,16 @@ class CompactedReplica:
             await asyncio.gather(self._task, return_exceptions=True)
         self.caught_up = False
 
+    async def wait_until_caught_up(self) -> None:
+        """Returns once what the topic held at the start is applied, however old its bookmarks are."""
+        while not self.caught_up:
+            self._changed.clear()
+            await self._changed.wait()
+
     async def wait_until_ready(self, timeout_seconds: float) -> None:
-        """Returns once ready; raises Retry with the reason when the time has passed, or at once after a failure."""
+        """Returns once ready; raises Retry with the reason when the time has passed, or at once after a
+        failure.
+        """
         try:
             async with asyncio.timeout(timeout_seconds):
                 while not self.ready:
@@ -204,29 +214,27 @@ class CompactedReplica:
         self._newest_offsets[partition] = offset
         try:
             if key == BOOKMARK_KEY:
-                if value is not None:
-                    time_ms = Bookmark.FromString(value).time_ms
-                    self._bookmarks[partition] = max(time_ms, self._bookmarks.get(partition, 0))
-                return
-            if key is None:
-                raise DeadLetter("a record of a compacted topic without a key")
-            self._apply(key.decode("utf-8"), value)
+                self._note_bookmark(partition, value)
+            else:
+                self._apply((key or b"").decode("utf-8"), value)
         except (DeadLetter, DecodeError, UnicodeDecodeError) as error:
             _undecodable.labels(self.topic).inc()
-            log.error(
-                "replica_value_undecodable",
-                topic=self.topic,
-                partition=partition,
-                offset=offset,
-                error_type=type(error).__name__,
-            )
+            at = {"partition": partition, "offset": offset}
+            log.warning("replica_value_undecodable", topic=self.topic, error_type=type(error).__name__, **at)
+
+    def _note_bookmark(self, partition: int, value: bytes | None) -> None:
+        if value is not None:
+            time_ms = Bookmark.FromString(value).time_ms
+            self._bookmarks[partition] = max(time_ms, self._bookmarks.get(partition, 0))
 
 
 Value = TypeVar("Value")
 
 
 class VersionedTable(Generic[Value]):
-    """The newest value of each key. An older or equal version changes nothing, whatever order they come in (C9)."""
+    """The newest value of each key. An older or equal version changes nothing, whatever order they come in
+    (C9).
+    """
 
     def __init__(
         self,
@@ -240,7 +248,7 @@ class VersionedTable(Generic[Value]):
         self._values: dict[str, tuple[int, Value]] = {}
 
     def apply(self, key: str, value: bytes | None) -> None:
-        """Made to be CompactedReplica's `apply`. A tombstone removes: its owner sends it only after the end."""
+        """Made to be CompactedReplica's `apply`. A tombstone removes: it is sent only after the end."""
         if value is None:
             if self._values.pop(key, None) is not None and self._changed is not None:
                 self._changed(key, None)

@@ -1,7 +1,7 @@
 """The owner of a compacted topic tails it and publishes again where topic and database differ (C9, C19).
 
-A late write of a relay that had lost its lock, or a Kafka that was lost and built anew, leaves the topic behind the
-database. Nobody else can see that, so the owner compares, at its start and every minute.
+A late write of a relay that had lost its lock, or a Kafka that was lost and built anew, leaves the topic
+behind the database. Nobody else can see that, so the owner compares, at its start and every minute.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _ahead = Gauge(
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How topic and database differ: keys that the topic lacks or has in an older version, and the reverse."""
+    """How topic and database differ: keys that the topic lacks or has older, and the reverse."""
 
     behind: tuple[str, ...]
     ahead: tuple[str, ...]
@@ -58,8 +58,8 @@ def difference(topic: dict[str, int], database: dict[str, int]) -> Difference:
 class Republisher:
     """Compares topic and database at its start and every `every_seconds`, and sends what the topic lacks.
 
-    It never publishes below the topic's version: a topic that is ahead means a database that was restored (C19), which
-    is reported by `check` and by metric and left to people.
+    It never publishes below the topic's version: a topic that is ahead means a database that was restored
+    (C19), which is reported by `check` and by metric and left to people.
     """
 
     def __init__(
@@ -97,14 +97,15 @@ class Republisher:
         if value is None:
             self._on_topic.pop(key, None)
         else:
-            # What a new replica would read is the last value, not the highest version: that is what must be right.
+            # What a new replica would read is the last value, not the highest version: that is what must be
+            # right.
             self._on_topic[key] = self._version_of(value)
 
     def check(self) -> str | None:
         """None, or that the topic knows newer versions than the database."""
         if not self._ahead:
             return None
-        return f"{self._topic} has {len(self._ahead)} keys newer than the database: it was restored from an older state"
+        return f"{self._topic} has {len(self._ahead)} keys newer than the database: was that one restored?"
 
     async def start(self) -> None:
         await self._replica.start()
@@ -117,8 +118,7 @@ class Republisher:
         await self._replica.stop()
 
     async def _run(self) -> None:
-        while not self._replica.caught_up:
-            await asyncio.sleep(0.1)
+        await self._replica.wait_until_caught_up()
         while True:
             try:
                 await self.compare_and_publish()

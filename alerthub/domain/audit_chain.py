@@ -1,8 +1,10 @@
-"""The hash chain of the audit log, and its verifier (C16). Pure: the same on the hub and on an examiner's own machine.
+"""The hash chain of the audit log, and its verifier (C16). Pure: the same on the hub and on an examiner's own
+machine.
 
-A row's hash is SHA-256 over its place in the chain, the hash before it and every field, each with its length, so that
-no two different rows have the same bytes. A head names the newest link and is signed; heads are kept outside the
-database, so rows that were rewritten or cut off together with their hashes still contradict a head.
+A row's hash is SHA-256 over its place in the chain, the hash before it and every field, each with its length,
+so that no two different rows have the same bytes. A head names the newest link and is signed; heads are kept
+outside the database, so rows that were rewritten or cut off together with their hashes still contradict a
+head.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ _HEAD_FORMAT = b"alerthub audit head 1"
 
 @dataclass(frozen=True, slots=True)
 class AuditRow:
-    """One row. `chain_index` counts from 1; 0 says that the row is not chained yet (its hashes are empty then)."""
+    """One row. `chain_index` counts from 1; 0 says that the row is not chained yet (its hashes are empty
+    then).
+    """
 
     row_id: str
     time_ms: int
@@ -119,10 +123,10 @@ def verify(
 ) -> Verification:
     """Holds the rows of one service against their chain and against the heads.
 
-    Finds a row that was changed, added, moved or taken out, a tail that was cut off, a head that the rows contradict
-    and a head whose signature does not hold. `signature_problem` says what is wrong with a head's signature, or None.
-    Rows that are not chained yet are counted: nothing protects them. Without heads a chain that was cut off at its
-    end, or computed again as a whole, looks right; that is what heads are for.
+    Finds a row that was changed, added, moved or taken out, a tail that was cut off, a head that the rows
+    contradict and a head whose signature does not hold. `signature_problem` says what is wrong with a head's
+    signature, or None. Rows that are not chained yet are counted: nothing protects them. Without heads a
+    chain that was cut off at its end, or computed again as a whole, looks right; that is what heads are for.
     """
     chained = [row for row in rows if row.chain_index > 0 or row.hash or row.previous_hash]
     finding = _verify_rows(rows, chained) or _verify_heads(chained, heads, signature_problem)
@@ -181,7 +185,7 @@ def _verify_heads(
             return Finding(
                 *where,
                 "",
-                f"rows are cut off: a signed head names link {head.chain_index}, the last one here is {len(chained)}",
+                f"rows are cut off: a signed head names link {head.chain_index}, the last is {len(chained)}",
             )
         expected = GENESIS_HASH if head.chain_index == 0 else chained[head.chain_index - 1].hash
         if expected != head.hash:

@@ -1,4 +1,6 @@
-"""The audit log on the real database: with the change or not at all, append-only, chained, signed (C16, refusal 8)."""
+"""The audit log on the real database: with the change or not at all, append-only, chained, signed (C16,
+refusal 8).
+"""
 
 from __future__ import annotations
 
@@ -35,6 +37,11 @@ def signer(tls_settings: Callable[[str], TlsSettings]) -> HeadSigner:
     return HeadSigner.from_tls(tls_settings("registry"))
 
 
+@pytest.fixture
+def authority_pem(ca_file: Path) -> bytes:
+    return ca_file.read_bytes()
+
+
 def sequencer(database: AsyncEngine, signer: HeadSigner, witness: Path) -> AuditSequencer:
     return AuditSequencer(database, signer=signer, witness_file=witness, every_seconds=0.05)
 
@@ -48,19 +55,22 @@ async def rows(database: AsyncEngine) -> list[AuditRow]:
     return [row async for row in audit.export(database)]
 
 
-async def verified(database: AsyncEngine, ca_file: Path) -> Verification:
+async def verified(database: AsyncEngine, authority_pem: bytes) -> Verification:
     return verify(
         await rows(database),
         await audit.heads(database),
-        signature_problem=signature_verifier(authority_pem=ca_file.read_bytes()),
+        signature_problem=signature_verifier(authority_pem=authority_pem),
     )
 
 
 async def test_a_row_exists_only_with_what_it_records(database: AsyncEngine) -> None:
-    with pytest.raises(ZeroDivisionError):
+    async def failing() -> None:
         async with postgres.transaction(database) as connection:
             await audit.record(connection, action="Tried", actor="person:a", subject="entry:1")
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await failing()
     assert await rows(database) == []
 
 
@@ -114,7 +124,7 @@ async def test_a_chained_row_cannot_be_chained_again(
 
 
 async def test_rows_that_commit_late_come_later_in_the_chain(
-    database: AsyncEngine, signer: HeadSigner, tmp_path: Path, ca_file: Path
+    database: AsyncEngine, signer: HeadSigner, tmp_path: Path, authority_pem: bytes
 ) -> None:
     chaining = sequencer(database, signer, tmp_path / "witness")
     async with postgres.transaction(database) as slow:
@@ -123,7 +133,7 @@ async def test_rows_that_commit_late_come_later_in_the_chain(
         assert await chaining.chain_once() == 1
     assert await chaining.chain_once() == 1
     assert [row.subject for row in await rows(database)] == ["early", "late"]
-    assert (await verified(database, ca_file)).intact
+    assert (await verified(database, authority_pem)).intact
 
 
 async def test_committed_rows_are_chained_within_a_second(
@@ -133,13 +143,15 @@ async def test_committed_rows_are_chained_within_a_second(
     await chaining.start()
     await note(database, "entry:1")
     async with asyncio.timeout(1.0):
-        while not all(row.chain_index for row in await rows(database)):
+        while True:
+            if all(row.chain_index for row in await rows(database)):
+                break
             await asyncio.sleep(0.02)
     await chaining.stop()
 
 
 async def test_many_sequencers_and_writers_make_one_chain(
-    database: AsyncEngine, signer: HeadSigner, tmp_path: Path, ca_file: Path
+    database: AsyncEngine, signer: HeadSigner, tmp_path: Path, authority_pem: bytes
 ) -> None:
     both = [sequencer(database, signer, tmp_path / "witness") for _ in range(2)]
     for one in both:
@@ -147,13 +159,13 @@ async def test_many_sequencers_and_writers_make_one_chain(
     await asyncio.gather(*(note(database, f"entry:{number}") for number in range(60)))
     for one in both:
         await one.stop()
-    seen = await verified(database, ca_file)
+    seen = await verified(database, authority_pem)
     assert seen.intact
     assert (seen.chained, seen.unchained) == (60, 0)
 
 
 async def test_stopping_leaves_a_signed_head_at_the_witness(
-    database: AsyncEngine, signer: HeadSigner, tmp_path: Path, ca_file: Path
+    database: AsyncEngine, signer: HeadSigner, tmp_path: Path, authority_pem: bytes
 ) -> None:
     witness = tmp_path / "witness" / "heads.jsonl"
     chaining = sequencer(database, signer, witness)
@@ -162,7 +174,7 @@ async def test_stopping_leaves_a_signed_head_at_the_witness(
     await chaining.stop()
     (line,) = witness.read_text().splitlines()
     assert json.loads(line)["chain_index"] == 1
-    assert (await verified(database, ca_file)).heads == 1
+    assert (await verified(database, authority_pem)).heads == 1
 
 
 async def test_a_head_is_signed_when_its_hour_has_come(
@@ -175,13 +187,15 @@ async def test_a_head_is_signed_when_its_hour_has_come(
     await chaining.start()
     await note(database, "entry:1")
     async with asyncio.timeout(5):
-        while not witness.exists():
+        while True:
+            if witness.exists():
+                break
             await asyncio.sleep(0.02)
     await chaining.stop()
 
 
 async def test_a_rewritten_database_contradicts_the_witness(
-    database: AsyncEngine, signer: HeadSigner, tmp_path: Path, ca_file: Path
+    database: AsyncEngine, signer: HeadSigner, tmp_path: Path, authority_pem: bytes
 ) -> None:
     for subject in ("entry:1", "entry:2"):
         await note(database, subject)
@@ -192,7 +206,7 @@ async def test_a_rewritten_database_contradicts_the_witness(
         await connection.execute(text("ALTER TABLE audit_entry DISABLE TRIGGER ALL"))
         await connection.execute(text("GRANT ALL ON audit_entry TO CURRENT_USER"))
         await connection.execute(text("DELETE FROM audit_entry WHERE subject = 'entry:2'"))
-    finding = (await verified(database, ca_file)).finding
+    finding = (await verified(database, authority_pem)).finding
     assert finding is not None
     assert "cut off" in finding.problem
 

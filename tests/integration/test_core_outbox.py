@@ -51,10 +51,11 @@ async def started_producer(settings: KafkaSettings) -> AIOKafkaProducer:
             created = kafka.producer(settings, client_id="test")
             try:
                 await created.start()
-                return created
             except ClusterAuthorizationFailedError:
                 await created.stop()
                 await asyncio.sleep(0.1)
+            else:
+                return created
 
 
 @dataclass
@@ -82,9 +83,13 @@ async def running(*parts: object) -> AsyncIterator[None]:
 
 
 async def put(connection: AsyncConnection, key: str, version: int) -> None:
-    await outbox.enqueue(
-        connection, topic=TOPIC, key=key, version=version, value=value_of(key, version)
-    )
+    await outbox.enqueue(connection, topic=TOPIC, key=key, version=version, value=value_of(key, version))
+
+
+async def put_and_fail(database: AsyncEngine, key: str) -> None:
+    async with postgres.transaction(database) as connection:
+        await put(connection, key, 1)
+        raise ZeroDivisionError
 
 
 def value_of(key: str, version: int) -> bytes:
@@ -93,7 +98,9 @@ def value_of(key: str, version: int) -> bytes:
 
 async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():
+        while True:
+            if condition():
+                return
             await asyncio.sleep(0.01)
 
 
@@ -110,9 +117,7 @@ async def test_what_commits_reaches_kafka_and_what_rolls_back_does_not(
     replica = CompactedReplica(kafka_settings("registry"), TOPIC, client_id="test", apply=seen.apply)
     async with running(OutboxRelay(database, producer), replica):
         with pytest.raises(ZeroDivisionError):
-            async with postgres.transaction(database) as connection:
-                await put(connection, rolled_back, 1)
-                raise ZeroDivisionError
+            await put_and_fail(database, rolled_back)
         async with postgres.transaction(database) as connection:
             await put(connection, committed, 1)
         await until(lambda: seen.of(committed) == [1])
@@ -229,9 +234,7 @@ async def test_no_bookmark_is_published_while_the_relay_cannot_send(
     assert not await bookmarks.publish()
 
 
-async def test_a_standby_publishes_no_bookmark(
-    database: AsyncEngine, producer: AIOKafkaProducer
-) -> None:
+async def test_a_standby_publishes_no_bookmark(database: AsyncEngine, producer: AIOKafkaProducer) -> None:
     async with postgres.transaction(database) as connection:
         await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": outbox.LOCK})
         standby = OutboxRelay(database, producer, poll_seconds=0.05)

@@ -110,11 +110,14 @@ async def test_a_killed_database_is_a_retry_and_comes_back(
 async def test_a_database_dying_in_a_transaction_is_a_retry(
     database: AsyncEngine, postgres_server: PostgresNode
 ) -> None:
-    with pytest.raises(Retry):
+    async def interrupted() -> None:
         async with postgres.transaction(database) as connection:
             await connection.execute(text("INSERT INTO thing VALUES ('a', 1)"))
             postgres_server.kill()
             await connection.execute(text("INSERT INTO thing VALUES ('b', 1)"))
+
+    with pytest.raises(Retry):
+        await interrupted()
     # Not in a thread: the server ends with the thread that started it.
     postgres_server.launch()
     async with postgres.transaction(database) as connection:
@@ -123,5 +126,7 @@ async def test_a_database_dying_in_a_transaction_is_a_retry(
 
 async def _until(condition: Callable[[], bool], seconds: float = 20) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():
+        while True:
+            if condition():
+                return
             await asyncio.sleep(0.02)

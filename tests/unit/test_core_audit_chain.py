@@ -102,17 +102,13 @@ def test_two_rows_that_changed_places_are_found(
     log: tuple[list[AuditRow], AuditHead], data: st.DataObject
 ) -> None:
     rows, head = log
-    first, second = data.draw(
-        st.lists(st.integers(0, len(rows) - 1), min_size=2, max_size=2, unique=True)
-    )
+    first, second = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=2, max_size=2, unique=True))
     rows[first], rows[second] = rows[second], rows[first]
     assert problem(rows, head)
 
 
 @given(logs(), st.data())
-def test_a_cut_tail_is_found_by_the_head(
-    log: tuple[list[AuditRow], AuditHead], data: st.DataObject
-) -> None:
+def test_a_cut_tail_is_found_by_the_head(log: tuple[list[AuditRow], AuditHead], data: st.DataObject) -> None:
     rows, head = log
     kept = data.draw(st.integers(0, len(rows) - 1))
     assert "cut off" in problem(rows[:kept], head)
