@@ -1,0 +1,211 @@
+"""The Kafka edge of dispatch: `alerts` and `calls` in group `dispatch`, offsets committed after the database (C6)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from google.protobuf.message import DecodeError
+from sqlalchemy.exc import SQLAlchemyError
+
+from alerthub import kafka
+from alerthub.api.v1 import observation_pb2
+from alerthub.api.v1.alert_pb2 import AlertRaised
+from alerthub.domain.errors import AlertHubError, DeadLetter, Retry
+from alerthub.settings import KafkaSettings
+from alerthub.telemetry import logger
+from services.dispatch.fleet import Fleet
+from services.dispatch.intake import Intake, check_raised, raised_of_call
+from services.dispatch.metrics import BATCH_SECONDS, DEAD_LETTERS, LOST
+
+log = logger(__name__)
+
+GROUP = "dispatch"
+DEAD_LETTER_TOPIC = "dead-letter"
+_RETRY_SECONDS = 0.25
+_STALE_SECONDS = 15.0
+
+Decode = Callable[[bytes], AlertRaised]
+
+
+def decode_alert(value: bytes) -> AlertRaised:
+    """A record of `alerts`. Raises DeadLetter or DecodeError."""
+    raised = AlertRaised.FromString(value)
+    check_raised(raised)
+    return raised
+
+
+def call_decoder(fleet: Fleet) -> Decode:
+    """Makes a direct call of a record of `calls` into what a rule raises."""
+
+    def decode(value: bytes) -> AlertRaised:
+        call = observation_pb2.DirectCall.FromString(value)
+        return raised_of_call(
+            call,
+            rule=fleet.rule_for_call(call.device_id),
+            jurisdiction=fleet.jurisdiction_of_device(call.device_id),
+        )
+
+    return decode
+
+
+class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Tells of records that Kafka deleted before they were read (C15)."""
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
+
+    def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
+        """Nothing: a batch in hand is committed in the database or not at all, and ids make a repeat harmless."""
+
+    async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
+        if not assigned:
+            return
+        beginnings = await self._consumer.beginning_offsets(list(assigned))
+        for partition, beginning in beginnings.items():
+            committed = await self._consumer.committed(partition)
+            if committed is not None and committed < beginning:
+                LOST.labels(partition.topic).inc(beginning - committed)
+                log.error(
+                    "records_deleted_before_they_were_read",
+                    topic=partition.topic,
+                    partition=partition.partition,
+                    count=beginning - committed,
+                )
+
+
+class RaisedConsumer:
+    """Reads one topic. `check` is a readiness check: None while batches are taken, or there is nothing to take."""
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topic: str,
+        *,
+        client_id: str,
+        decode: Decode,
+        intake: Intake,
+        producer: AIOKafkaProducer,
+        batch_records: int,
+        on_sealing: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._client_id = client_id
+        self._decode = decode
+        self._intake = intake
+        self._producer = producer
+        self._batch_records = batch_records
+        self._on_sealing = on_sealing
+        self._task: asyncio.Task[None] | None = None
+        self._last_pass = 0.0
+
+    def check(self) -> str | None:
+        waited = time.monotonic() - self._last_pass
+        return None if waited < _STALE_SECONDS else f"nothing was taken from {self._topic} for {int(waited)} s"
+
+    async def start(self) -> None:
+        self._last_pass = time.monotonic()
+        self._task = asyncio.create_task(self._run(), name=f"consume-{self._topic}")
+
+    async def stop(self) -> None:
+        """Ends; what is in hand and not committed is read again, and is known by its ids."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            consumer = kafka.consumer(
+                self._settings,
+                group_id=f"{GROUP}-{self._topic}",
+                client_id=self._client_id,
+                # A raised alert must not wait for others.
+                fetch_max_wait_ms=100,
+            )
+            consumer.subscribe([self._topic], listener=_Assigned(consumer))
+            try:
+                await consumer.start()
+                while True:
+                    await self._pass(consumer)
+                    self._last_pass = time.monotonic()
+            except (KafkaError, OSError, TimeoutError) as error:
+                log.warning("consumer_waits_for_broker", topic=self._topic, error_type=type(error).__name__)
+            finally:
+                await consumer.stop()
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _pass(self, consumer: AIOKafkaConsumer) -> None:
+        batches = await consumer.getmany(timeout_ms=1_000, max_records=self._batch_records)
+        if not batches:
+            return
+        began = time.perf_counter()
+        raised: list[AlertRaised] = []
+        seen: set[bytes] = set()
+        for records in batches.values():
+            for record in records:
+                try:
+                    decoded = self._decode(record.value or b"")
+                except (DeadLetter, DecodeError) as error:
+                    await self._put_aside(record, error)
+                    continue
+                if decoded.raised_id not in seen:
+                    seen.add(decoded.raised_id)
+                    raised.append(decoded)
+        await self._take(raised)
+        offsets = {partition: records[-1].offset + 1 for partition, records in batches.items()}
+        try:
+            await consumer.commit(offsets)
+        except (CommitFailedError, IllegalStateError):
+            # The partition went to another instance: it reads these again, and knows them by their ids.
+            log.info("commit_came_too_late", topic=self._topic)
+        BATCH_SECONDS.observe(time.perf_counter() - began)
+
+    async def _take(self, raised: list[AlertRaised]) -> None:
+        """Into the database, however long that takes. What alone cannot be written is put aside alone."""
+        if not raised:
+            return
+        while True:
+            try:
+                if await self._intake.take(raised):
+                    self._on_sealing()
+            except Retry as error:
+                log.warning("intake_waits", reason=error.reason)
+                await asyncio.sleep(_RETRY_SECONDS)
+            except (SQLAlchemyError, AlertHubError, ValueError) as error:
+                if len(raised) == 1:
+                    log.exception("raised_alert_cannot_be_taken", topic=self._topic)
+                    await self._send_dead_letter(
+                        raised[0].SerializeToString(), -1, -1, f"cannot be written: {type(error).__name__}"
+                    )
+                    return
+                # One at a time: the others must not be lost for it, nor open twice.
+                for each in raised:
+                    await self._take([each])
+                return
+            else:
+                return
+
+    async def _put_aside(self, record: Any, error: DeadLetter | DecodeError) -> None:
+        reason = error.reason if isinstance(error, DeadLetter) else "cannot be decoded"
+        log.error("record_put_aside", topic=self._topic, partition=record.partition, offset=record.offset, reason=reason)
+        await self._send_dead_letter(record.value or b"", record.partition, record.offset, reason)
+
+    async def _send_dead_letter(self, payload: bytes, partition: int, offset: int, reason: str) -> None:
+        letter = observation_pb2.DeadLetter(
+            source_topic=self._topic,
+            source_partition=partition,
+            source_offset=offset,
+            reason=reason,
+            payload_sha256=hashlib.sha256(payload).digest(),
+            time_ms=time.time_ns() // 1_000_000,
+        )
+        DEAD_LETTERS.labels(self._topic).inc()
+        await self._producer.send_and_wait(
+            DEAD_LETTER_TOPIC, letter.SerializeToString(), key=self._topic.encode()
+        )

@@ -1,0 +1,127 @@
+"""What is read of alerts, from the primary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from alerthub.api.v1 import alert_pb2, delivery_pb2
+from alerthub.domain.alerts import OPEN_STATUSES, Status
+from alerthub.domain.errors import NotFound, Refuse
+from alerthub.postgres import transaction
+from services.dispatch import precision
+from services.dispatch.store import Store
+from services.dispatch.wire import alert_message
+
+_OPEN = sorted(status.value for status in OPEN_STATUSES)
+SNAPSHOT_PAGE = 500
+
+
+class Queries:
+    """Reads in one transaction each."""
+
+    def __init__(self, database: AsyncEngine) -> None:
+        self._database = database
+
+    async def page(
+        self, statuses: Sequence[Status], *, size: int, token: str
+    ) -> tuple[list[alert_pb2.Alert], str]:
+        """Newest first, and the token of the next page (empty: the last one)."""
+        if token and not (token.isdecimal() and len(token) < 19):
+            raise Refuse("page_token", "the token of an earlier answer")
+        wanted = [status.value for status in statuses] or [status.value for status in Status]
+        async with transaction(self._database) as connection:
+            rows = (
+                await connection.execute(
+                    text(
+                        "SELECT alert_id, ordinal FROM alert WHERE status = ANY(:statuses) AND ordinal < :before "
+                        "ORDER BY ordinal DESC LIMIT :size"
+                    ),
+                    {"statuses": wanted, "before": int(token) if token else 2**62, "size": size},
+                )
+            ).all()
+            found = await self._messages(connection, [row.alert_id for row in rows])
+        return found, str(rows[-1].ordinal) if len(rows) == size else ""
+
+    async def alert(self, alert_id: str) -> alert_pb2.Alert:
+        """Raises NotFound."""
+        async with transaction(self._database) as connection:
+            found = await self._messages(connection, [alert_id])
+        if not found:
+            raise NotFound("alert_id", "an alert that exists")
+        return found[0]
+
+    async def open_alerts(self) -> list[alert_pb2.Alert]:
+        """Every open alert, oldest first."""
+        found: list[alert_pb2.Alert] = []
+        token = ""
+        while True:
+            page, token = await self.page(sorted(OPEN_STATUSES), size=SNAPSHOT_PAGE, token=token)
+            found.extend(page)
+            if not token:
+                return found[::-1]
+
+    async def unit_alerts(self, unit_id: str) -> list[alert_pb2.Alert]:
+        """What the unit has now: offered to it or accepted by it, and open."""
+        async with transaction(self._database) as connection:
+            rows = await connection.execute(
+                text(
+                    "SELECT alert_id FROM alert JOIN assignment USING (alert_id) WHERE unit_id = :unit_id "
+                    "AND assignment.status IN ('offered', 'delivered', 'accepted') AND alert.status = ANY(:open) "
+                    "ORDER BY alert.ordinal"
+                ),
+                {"unit_id": unit_id, "open": _OPEN},
+            )
+            return await self._messages(connection, [row.alert_id for row in rows])
+
+    @staticmethod
+    async def _messages(connection: AsyncConnection, alert_ids: Sequence[str]) -> list[alert_pb2.Alert]:
+        if not alert_ids:
+            return []
+        store = Store(connection)
+        stored = await store.alerts(alert_ids, lock=False)
+        sightings = await store.newest_sightings(alert_ids)
+        return [
+            alert_message(stored[each].facts, stored[each].alert, sightings.get(each, ()))
+            for each in alert_ids
+            if each in stored
+        ]
+
+    async def precision_records(self) -> Sequence[alert_pb2.PrecisionRecord]:
+        async with transaction(self._database) as connection:
+            return await precision.records(connection)
+
+    async def report_connections(self, request: delivery_pb2.ReportConnectionsRequest) -> list[str]:
+        """Notes who is connected to one instance of push; returns terminals with a newer stream elsewhere."""
+        terminals = sorted(request.terminals, key=lambda each: each.terminal_id)
+        names = [each.terminal_id for each in terminals]
+        async with transaction(self._database) as connection:
+            if terminals:
+                await connection.execute(
+                    text(
+                        "INSERT INTO connection AS known (terminal_id, unit_id, instance, connected_at_ms, seen_at) "
+                        "SELECT t, u, :instance, c, clock_timestamp() FROM unnest(CAST(:terminals AS text[]), "
+                        "CAST(:units AS text[]), CAST(:connected AS bigint[])) AS given (t, u, c) "
+                        "ON CONFLICT (terminal_id) DO UPDATE SET unit_id = excluded.unit_id, "
+                        "instance = excluded.instance, connected_at_ms = excluded.connected_at_ms, "
+                        "seen_at = excluded.seen_at WHERE known.connected_at_ms <= excluded.connected_at_ms "
+                        "OR known.instance = excluded.instance OR known.seen_at < clock_timestamp() - interval '30 s'"
+                    ),
+                    {
+                        "instance": request.instance,
+                        "terminals": names,
+                        "units": [each.unit_id for each in terminals],
+                        "connected": [each.connected_at_ms for each in terminals],
+                    },
+                )
+            await connection.execute(
+                text("DELETE FROM connection WHERE instance = :instance AND NOT terminal_id = ANY(:terminals)"),
+                {"instance": request.instance, "terminals": names},
+            )
+            rows = await connection.execute(
+                text("SELECT terminal_id FROM connection WHERE terminal_id = ANY(:terminals) AND instance <> :instance"),
+                {"instance": request.instance, "terminals": names},
+            )
+            return [row.terminal_id for row in rows]

@@ -1,0 +1,228 @@
+"""Has watchlist seal an alert's text and picture again under the alert's own key, and keeps them (C13).
+
+Rows of `sealing` are the work; each is leased, so a process that dies in between delays it by seconds. Nothing waits
+for it: an alert whose evidence is not sealed goes on without, and says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from alerthub.api.v1 import watchlist_pb2, watchlist_pb2_grpc
+from alerthub.domain import alerts as domain
+from alerthub.domain.errors import Retry
+from alerthub.evidence import EvidenceStore
+from alerthub.grpc_errors import error_of
+from alerthub.postgres import transaction
+from alerthub.telemetry import logger
+from services.dispatch.metrics import SEALINGS
+from services.dispatch.work import ACTOR, Surroundings, working
+
+log = logger(__name__)
+
+_LEASE_SECONDS = 15
+_MAXIMUM_BACKOFF_SECONDS = 30
+_AT_ONCE = 8
+_IDLE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SealedEvidence:
+    """What may be opened at watchlist; `pending`: sealing is under way."""
+
+    pending: bool = False
+    raised_id: bytes = b""
+    details: bytes = b""
+    picture: bytes = b""
+    missing_reason: str = ""
+
+
+class Sealing:
+    """The worker, and what it made. `wake` after a transaction that wrote rows."""
+
+    def __init__(
+        self,
+        database: AsyncEngine,
+        surroundings: Surroundings,
+        evidence: EvidenceStore,
+        channel: grpc.aio.Channel,
+        *,
+        timeout_seconds: float,
+        gives_up_after_seconds: int,
+    ) -> None:
+        self._database = database
+        self._surroundings = surroundings
+        self._evidence = evidence
+        self._watchlist = watchlist_pb2_grpc.WatchlistServiceStub(channel)
+        self._timeout_seconds = timeout_seconds
+        self._gives_up_after_seconds = gives_up_after_seconds
+        self._wake = asyncio.Event()
+        self._sealed = asyncio.Condition()
+        self._task: asyncio.Task[None] | None = None
+        self._failing_since: float | None = None
+
+    def check(self) -> str | None:
+        """What is degraded while watchlist does not seal; the alerts themselves go on."""
+        return "the watchlist service does not seal evidence" if self._failing_since is not None else None
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="sealing")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                leased = await self._lease()
+                if leased:
+                    await asyncio.gather(*(self._attempt(row) for row in leased))
+                    continue
+            except (Retry, SQLAlchemyError) as error:
+                log.warning("sealing_waits", error_type=type(error).__name__)
+            try:
+                async with asyncio.timeout(_IDLE_SECONDS):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    async def _lease(self) -> list[Any]:
+        async with transaction(self._database) as connection:
+            rows = await connection.execute(
+                text(
+                    "UPDATE sealing SET attempts = attempts + 1, next_attempt_at = clock_timestamp() + "
+                    "CAST(:lease AS integer) * interval '1 second' WHERE raised_id IN (SELECT raised_id FROM sealing "
+                    "WHERE pending AND next_attempt_at <= clock_timestamp() ORDER BY next_attempt_at LIMIT :most "
+                    "FOR UPDATE SKIP LOCKED) RETURNING *, extract(epoch FROM clock_timestamp() - began_at) AS age"
+                ),
+                {"lease": _LEASE_SECONDS, "most": _AT_ONCE},
+            )
+            return list(rows)
+
+    async def _attempt(self, row: Any) -> None:
+        try:
+            request = watchlist_pb2.SealForAlertRequest.FromString(bytes(row.request))
+            missing = ""
+            if row.picture_id:
+                picture = await self._evidence.get_streaming(row.picture_id)
+                if picture is None:
+                    missing = "the picture was no longer kept when the alert was raised"
+                else:
+                    request.sealed_picture = picture
+            else:
+                missing = "the device sent no picture"
+            sealed = await self._watchlist.SealForAlert(request, timeout=self._timeout_seconds)
+            if sealed.sealed_picture:
+                await self._evidence.promote(row.alert_id, row.picture_id, sealed.sealed_picture)
+            elif not missing:
+                missing = "the picture could not be opened to seal it for the alert"
+            await self._finish(row, details=sealed.sealed_details, promoted=bool(sealed.sealed_picture), missing=missing)
+            self._failing_since = None
+            SEALINGS.labels("sealed").inc()
+        except grpc.aio.AioRpcError as failed:
+            error = error_of(failed)
+            if isinstance(error, Retry):
+                await self._later(row)
+            else:
+                log.error("sealing_refused", code=failed.code().name)
+                SEALINGS.labels("refused").inc()
+                await self._finish(
+                    row, details=b"", promoted=False, missing="the watchlist service could not open what was sealed"
+                )
+        except Retry:
+            await self._later(row)
+
+    async def _later(self, row: Any) -> None:
+        SEALINGS.labels("retried").inc()
+        self._failing_since = self._failing_since or asyncio.get_running_loop().time()
+        if row.age > self._gives_up_after_seconds:
+            await self._finish(
+                row, details=b"", promoted=False, missing="the watchlist service did not answer in time"
+            )
+            return
+        wait = min(_MAXIMUM_BACKOFF_SECONDS, 0.5 * 2 ** min(row.attempts - 1, 10))
+        async with transaction(self._database) as connection:
+            await connection.execute(
+                text(
+                    "UPDATE sealing SET next_attempt_at = clock_timestamp() + CAST(:wait AS double precision) * "
+                    "interval '1 second' WHERE raised_id = :raised_id"
+                ),
+                {"wait": wait, "raised_id": row.raised_id},
+            )
+
+    async def _finish(self, row: Any, *, details: bytes, promoted: bool, missing: str) -> None:
+        async with working(self._database, self._surroundings) as work:
+            alert = await work.load(row.alert_id)
+            done = await work.connection.execute(
+                text(
+                    "UPDATE sealing SET pending = false, request = NULL, sealed_details = :details, "
+                    "picture_promoted = :promoted, missing_reason = :missing WHERE raised_id = :raised_id AND pending"
+                ),
+                {"details": details, "promoted": promoted, "missing": missing, "raised_id": row.raised_id},
+            )
+            if alert is not None and done.rowcount:
+                await work.store.note_picture(row.raised_id, has_picture=promoted, missing_reason=missing)
+                work.apply(
+                    domain.evidence_sealed(
+                        alert,
+                        of_basis=bytes(work.facts(row.alert_id).basis_raised_id) == bytes(row.raised_id),
+                        has_picture=promoted,
+                        actor=ACTOR,
+                        now_ms=work.now_ms,
+                    )
+                )
+        async with self._sealed:
+            self._sealed.notify_all()
+
+    async def newest(self, alert_id: str, *, confirmed_only: bool) -> SealedEvidence:
+        """The evidence to show: for a unit of what is confirmed only, for the office first what waits."""
+        async with transaction(self._database) as connection:
+            row = (
+                await connection.execute(
+                    text(
+                        "SELECT sealing.*, sighting.needs_confirmation FROM sealing JOIN sighting USING (raised_id) "
+                        "WHERE sealing.alert_id = :alert_id AND NOT (:confirmed_only AND needs_confirmation) "
+                        "ORDER BY needs_confirmation DESC, added_version DESC LIMIT 1"
+                    ),
+                    {"alert_id": alert_id, "confirmed_only": confirmed_only},
+                )
+            ).one_or_none()
+        if row is None:
+            return SealedEvidence(missing_reason="the device read nothing and sent no picture")
+        if row.pending:
+            return SealedEvidence(
+                pending=True, raised_id=bytes(row.raised_id), missing_reason="the evidence is still being sealed"
+            )
+        picture, missing = b"", row.missing_reason
+        if row.picture_promoted:
+            picture = await self._evidence.get_promoted(row.alert_id, row.picture_id) or b""
+            missing = "" if picture else "the alert's picture is not in the store"
+        return SealedEvidence(False, bytes(row.raised_id), bytes(row.sealed_details or b""), picture, missing)
+
+    async def wait_for(self, alert_id: str, *, wait_ms: int) -> SealedEvidence:
+        """As `newest` for a unit, waiting up to `wait_ms` for sealing that is under way."""
+        deadline = asyncio.get_running_loop().time() + wait_ms / 1_000
+        while True:
+            found = await self.newest(alert_id, confirmed_only=True)
+            remaining = deadline - asyncio.get_running_loop().time()
+            if not found.pending or remaining <= 0:
+                return found
+            try:
+                # Another instance may seal it, so it looks again now and then.
+                async with asyncio.timeout(min(remaining, 0.1)), self._sealed:
+                    await self._sealed.wait()
+            except TimeoutError:
+                pass

@@ -1,0 +1,205 @@
+"""Wires dispatch. Nothing else does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from google.protobuf.message import DecodeError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from alerthub import kafka, postgres
+from alerthub.alert_events import AlertEventTail
+from alerthub.api.v1 import registry_pb2
+from alerthub.audit import AuditSequencer
+from alerthub.audit_api import AuditServicer
+from alerthub.audit_signing import HeadSigner
+from alerthub.domain.errors import DeadLetter
+from alerthub.evidence import EvidenceStore
+from alerthub.grpc import GrpcServer, serve, service_channel
+from alerthub.http import OperationsServer
+from alerthub.identity import RevocationEntry, RevocationList
+from alerthub.outbox import OutboxRelay
+from alerthub.replica import CompactedReplica
+from alerthub.telemetry import logger
+from services.dispatch.consumer import Decode, RaisedConsumer, call_decoder, decode_alert
+from services.dispatch.entries import Entries, EntryTail
+from services.dispatch.fleet import Fleet
+from services.dispatch.grpc_api import DeliveryApi, DispatchApi
+from services.dispatch.handlers import Handlers
+from services.dispatch.intake import Intake
+from services.dispatch.metrics import DEGRADED
+from services.dispatch.queries import Queries
+from services.dispatch.sealing import Sealing
+from services.dispatch.settings import DispatchSettings
+from services.dispatch.timers import Timers
+from services.dispatch.work import Surroundings
+
+log = logger(__name__)
+
+AUDIENCE = "dispatch"
+_POOL_SIZE = 14
+"""Each loop of this service (two consumers, relay, listener, tail, timers, sealing, audit) holds one at times."""
+
+Check = Callable[[], str | None]
+
+
+class _Part(Protocol):
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+class Service:
+    """Dispatch: `start`, `stop`, and `failed`, which ends when the process should."""
+
+    def __init__(self, settings: DispatchSettings) -> None:
+        self._settings = settings
+        self._client_id = f"dispatch-{settings.instance}"
+        pool = settings.postgres.model_copy(update={"pool_size": max(_POOL_SIZE, settings.postgres.pool_size)})
+        self._engine = postgres.engine(pool)
+        self._producer = kafka.producer(settings.kafka, client_id=self._client_id)
+        self._revocations = RevocationList()
+        self._failure: asyncio.Future[BaseException] | None = None
+        self._stops: list[Callable[[], Awaitable[None]]] = []
+        self.fleet = Fleet(settings, client_id=self._client_id, on_failure=self._fail)
+        self._surroundings = Surroundings(self.fleet, settings.deadline_times())
+        self.entries = Entries(self._engine, self._surroundings)
+        self.timers = Timers(
+            self._engine,
+            self._surroundings,
+            grace_ms=settings.outage_grace_ms,
+            raised_kept_days=settings.raised_kept_days,
+        )
+        self.intake = Intake(self._engine, self._surroundings)
+        self.handlers = Handlers(
+            self._engine, self._surroundings, precision_floor=settings.precision_floor
+        )
+        self.queries = Queries(self._engine)
+        self.operations: OperationsServer | None = None
+        self.grpc: GrpcServer | None = None
+
+    @property
+    def engine(self) -> AsyncEngine:
+        return self._engine
+
+    async def start(self) -> None:
+        """Migrates, reads the replicas, then takes alerts and listens. Raises what stands in the way."""
+        settings = self._settings
+        self._failure = asyncio.get_running_loop().create_future()
+        await postgres.migrate(settings.postgres, "services.dispatch")
+        self._stops.append(self._engine.dispose)
+        await self._producer.start()
+        self._stops.append(self._producer.stop)
+        channel = service_channel(settings, settings.addresses.watchlist)
+        self._stops.append(channel.close)
+        sealing = Sealing(
+            self._engine,
+            self._surroundings,
+            EvidenceStore(settings.evidence_url),
+            channel,
+            timeout_seconds=settings.sealing_timeout_seconds,
+            gives_up_after_seconds=settings.sealing_gives_up_after_seconds,
+        )
+        DEGRADED.labels("watchlist").set_function(lambda: float(sealing.check() is not None))
+        tail = AlertEventTail(settings.kafka, client_id=f"{self._client_id}-events")
+        checks = await self._start_parts(sealing, tail)
+        self.operations = OperationsServer(settings, checks)
+        await self._begin(self.operations)
+        self.grpc = await serve(
+            settings,
+            [
+                DispatchApi(self.handlers, self.queries, sealing, tail),
+                DeliveryApi(self.handlers, self.queries, sealing),
+                AuditServicer(self._engine),
+            ],
+            audience=AUDIENCE,
+            revocations=self._revocations,
+        )
+        self._stops.append(self.grpc.stop)
+
+    async def _start_parts(self, sealing: Sealing, tail: AlertEventTail) -> dict[str, Check]:
+        """Everything that runs by itself; returns the readiness checks. Watchlist being away degrades sealing and
+        is told by a metric: alerts go on without."""
+        settings = self._settings
+        database = postgres.DatabaseCheck(self._engine)
+        relay = OutboxRelay(self._engine, self._producer)
+        sequencer = AuditSequencer(
+            self._engine, signer=HeadSigner.from_tls(settings.tls), witness_file=settings.witness_file
+        )
+        revocations = CompactedReplica(
+            settings.kafka,
+            "revocations",
+            client_id=f"{self._client_id}-revocations",
+            apply=self._apply_revocation,
+            on_failure=self._fail,
+        )
+        entry_tail = EntryTail(settings.kafka, self.entries, client_id=f"{self._client_id}-watchlist")
+        for part in (database, relay, sequencer, revocations, self.fleet, entry_tail, tail, sealing):
+            await self._begin(part)
+        # An alert that came before the units are known would be escalated for want of them.
+        await self.fleet.wait_until_read()
+        alerts = self._consumer("alerts", decode_alert, sealing)
+        calls = self._consumer("calls", call_decoder(self.fleet), sealing)
+        for consumer in (alerts, calls, self.timers):
+            await self._begin(consumer)
+        return {
+            "database": database,
+            "outbox": relay.check,
+            "audit": sequencer.check,
+            "alerts": alerts.check,
+            "calls": calls.check,
+            "fleet": self.fleet.check,
+            "watchlist_entries": entry_tail.check,
+            "alert_events": tail.check,
+            "revocations": revocations.not_ready_because,
+        }
+
+    def _consumer(self, topic: str, decode: Decode, sealing: Sealing) -> RaisedConsumer:
+        return RaisedConsumer(
+            self._settings.kafka,
+            topic,
+            client_id=f"{self._client_id}-{topic}",
+            decode=decode,
+            intake=self.intake,
+            producer=self._producer,
+            batch_records=self._settings.batch_records,
+            on_sealing=sealing.wake,
+        )
+
+    def _apply_revocation(self, subject: str, value: bytes | None) -> None:
+        if value is None:
+            self._revocations.forget(subject)
+            return
+        try:
+            message = registry_pb2.Revocation.FromString(value)
+        except DecodeError:
+            raise DeadLetter("a value that is no revocation") from None
+        self._revocations.put(
+            RevocationEntry(message.subject, message.version, message.revoked_at_ms, message.reinstated)
+        )
+
+    async def _begin(self, part: _Part) -> None:
+        self._stops.append(part.stop)
+        await part.start()
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failure is not None and not self._failure.done():
+            self._failure.set_result(error)
+
+    async def failed(self) -> BaseException:
+        """Returns when a part ended that only a restart mends."""
+        if self._failure is None:
+            raise RuntimeError("the service was not started")
+        return await asyncio.shield(self._failure)
+
+    async def stop(self) -> None:
+        """Ends everything in the reverse order of its start."""
+        while self._stops:
+            await self._stops.pop()()
+
+
+def build(settings: DispatchSettings) -> Service:
+    """Dispatch, wired and not started."""
+    return Service(settings)

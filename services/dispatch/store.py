@@ -1,0 +1,428 @@
+"""The tables of dispatch, inside one transaction."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerthub.api.v1 import alert_pb2
+from alerthub.domain import alerts as domain
+from alerthub.domain.alerts import AssignmentStatus, OutcomeKind, Policy, Status
+from alerthub.domain.deadlines import DeadlineKind, Waiting
+from alerthub.domain.folding import KnownEntry
+from alerthub.domain.routing import Candidate, Workload
+from services.dispatch.wire import NEWEST_SIGHTINGS, Facts
+
+_FACT_COLUMNS = tuple(Facts.__dataclass_fields__)
+_STATE_COLUMNS = (
+    "version",
+    "status",
+    "severity",
+    "supervisor_required",
+    "has_picture",
+    "confirmed_by",
+    "confirmed_at_ms",
+    "rejected_reason",
+    "cancelled_reason",
+    "outcome",
+    "closed_at_ms",
+    "call_by_radio",
+    "sighting_count",
+    "pending",
+    "waiting_kind",
+    "waiting_since",
+    "waiting_assignment",
+)
+_INSERT_COLUMNS = ("alert_id", "policy", "names_person", "opened_at_ms", *_STATE_COLUMNS, *_FACT_COLUMNS)
+# The names come from the tuples above, never from outside.
+_INSERT_ALERT = text(
+    f"INSERT INTO alert ({', '.join(_INSERT_COLUMNS)}) VALUES (:{', :'.join(_INSERT_COLUMNS)})"  # noqa: S608
+)
+_UPDATE_ALERT = text(
+    f"UPDATE alert SET {', '.join(f'{name} = :{name}' for name in _STATE_COLUMNS)} WHERE alert_id = :alert_id"  # noqa: S608
+)
+_ASSIGNMENT_COLUMNS = (
+    "assignment_id",
+    "alert_id",
+    "ordinal",
+    "unit_id",
+    "status",
+    "offered_at_ms",
+    "delivered_at_ms",
+    "answered_at_ms",
+    "reasons",
+    "by_voice",
+    "officer",
+)
+_UPSERT_ASSIGNMENT = text(
+    f"INSERT INTO assignment ({', '.join(_ASSIGNMENT_COLUMNS)}) VALUES (:{', :'.join(_ASSIGNMENT_COLUMNS)}) "  # noqa: S608
+    "ON CONFLICT (assignment_id) DO UPDATE SET status = excluded.status, "
+    "delivered_at_ms = excluded.delivered_at_ms, answered_at_ms = excluded.answered_at_ms, "
+    "by_voice = excluded.by_voice, officer = excluded.officer"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAlert:
+    """An alert as the database has it."""
+
+    facts: Facts
+    alert: domain.Alert
+
+
+@dataclass(frozen=True, slots=True)
+class NewSighting:
+    """A row of `sighting`."""
+
+    raised_id: bytes
+    alert_id: str
+    added_version: int
+    device_id: str
+    token: bytes
+    needs_confirmation: bool
+    picture_missing_reason: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NewSealing:
+    """A row of `sealing`: `request` is a SealForAlertRequest without the picture."""
+
+    raised_id: bytes
+    alert_id: str
+    request: bytes
+    picture_id: str
+
+
+def _state_values(alert: domain.Alert) -> dict[str, Any]:
+    waiting = alert.waiting
+    return {
+        "version": alert.version,
+        "status": alert.status.value,
+        "severity": alert.severity,
+        "supervisor_required": alert.supervisor_required,
+        "has_picture": alert.has_picture,
+        "confirmed_by": alert.confirmed_by,
+        "confirmed_at_ms": alert.confirmed_at_ms,
+        "rejected_reason": alert.rejected_reason,
+        "cancelled_reason": alert.cancelled_reason,
+        "outcome": alert.outcome.value if alert.outcome else None,
+        "closed_at_ms": alert.closed_at_ms,
+        "call_by_radio": alert.call_by_radio,
+        "sighting_count": alert.sighting_count,
+        "pending": list(alert.pending),
+        "waiting_kind": waiting.kind.value if waiting else None,
+        "waiting_since": waiting.since_version if waiting else None,
+        "waiting_assignment": waiting.assignment_id if waiting else None,
+    }
+
+
+def _alert_of(row: Any, assignments: Sequence[domain.Assignment]) -> StoredAlert:
+    waiting = None
+    if row.waiting_kind is not None:
+        waiting = Waiting(DeadlineKind(row.waiting_kind), row.waiting_since, row.waiting_assignment)
+    alert = domain.Alert(
+        alert_id=row.alert_id,
+        version=row.version,
+        status=Status(row.status),
+        policy=Policy(row.policy),
+        names_person=row.names_person,
+        severity=row.severity,
+        opened_at_ms=row.opened_at_ms,
+        supervisor_required=row.supervisor_required,
+        has_picture=row.has_picture,
+        confirmed_by=row.confirmed_by,
+        confirmed_at_ms=row.confirmed_at_ms,
+        rejected_reason=row.rejected_reason,
+        cancelled_reason=row.cancelled_reason,
+        outcome=OutcomeKind(row.outcome) if row.outcome else None,
+        closed_at_ms=row.closed_at_ms,
+        call_by_radio=row.call_by_radio,
+        sighting_count=row.sighting_count,
+        pending=tuple(row.pending),
+        assignments=tuple(assignments),
+        waiting=waiting,
+    )
+    return StoredAlert(Facts(**{name: getattr(row, name) for name in _FACT_COLUMNS}), alert)
+
+
+def _assignment_of(row: Any) -> domain.Assignment:
+    return domain.Assignment(
+        assignment_id=row.assignment_id,
+        unit_id=row.unit_id,
+        status=AssignmentStatus(row.status),
+        offered_at_ms=row.offered_at_ms,
+        delivered_at_ms=row.delivered_at_ms,
+        answered_at_ms=row.answered_at_ms,
+        reasons=tuple(row.reasons),
+        by_voice=row.by_voice,
+        officer=row.officer,
+    )
+
+
+class Store:
+    """Reads and writes within the transaction of `connection`."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.connection = connection
+
+    async def _rows(self, statement: str, **values: object) -> Sequence[Any]:
+        return (await self.connection.execute(text(statement), values)).all()
+
+    async def _write_many(self, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+        if rows:
+            await self.connection.execute(statement, list(rows))
+
+    async def now_ms(self) -> int:
+        """The database's clock, which all instances share (C14)."""
+        value = await self.connection.scalar(
+            text("SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+        )
+        return int(value)
+
+    async def lock_entries(self, entries: Mapping[str, tuple[int, int]]) -> dict[str, KnownEntry]:
+        """Locks the rows of these entries (id to version and end of validity) until the transaction ends.
+
+        An entry that dispatch has not heard of yet gets its row from what the match said (C8).
+        """
+        if not entries:
+            return {}
+        ordered = sorted(entries)
+        await self.connection.execute(
+            text(
+                "INSERT INTO entry_status (entry_id, version, active, valid_until_ms) "
+                "SELECT e, v, true, u FROM unnest(CAST(:ids AS text[]), CAST(:versions AS bigint[]), "
+                "CAST(:untils AS bigint[])) AS given (e, v, u) ORDER BY e ON CONFLICT (entry_id) DO NOTHING"
+            ),
+            {
+                "ids": ordered,
+                "versions": [entries[each][0] for each in ordered],
+                "untils": [entries[each][1] for each in ordered],
+            },
+        )
+        rows = await self._rows(
+            "SELECT * FROM entry_status WHERE entry_id = ANY(:ids) ORDER BY entry_id FOR UPDATE", ids=ordered
+        )
+        return {row.entry_id: KnownEntry(row.active, row.valid_until_ms) for row in rows}
+
+    async def note_raised(self, rows: Sequence[tuple[bytes, str | None, str]]) -> None:
+        """Raised id, the alert (None: none) and what became of it."""
+        await self._write_many(
+            text(
+                "INSERT INTO raised (raised_id, alert_id, disposition) VALUES (:raised_id, :alert_id, :what)"
+            ),
+            [{"raised_id": each[0], "alert_id": each[1], "what": each[2]} for each in rows],
+        )
+
+    async def raised_before(self, raised_ids: Iterable[bytes]) -> set[bytes]:
+        rows = await self._rows(
+            "SELECT raised_id FROM raised WHERE raised_id = ANY(:ids)", ids=list(raised_ids)
+        )
+        return {bytes(row.raised_id) for row in rows}
+
+    async def newest_of_fold_keys(self, fold_keys: Iterable[str]) -> dict[str, StoredAlert]:
+        """The newest alert of each fold key, locked."""
+        rows = await self._rows(
+            "SELECT * FROM alert WHERE alert_id IN (SELECT DISTINCT ON (fold_key) alert_id FROM alert "
+            "WHERE fold_key = ANY(:keys) ORDER BY fold_key, ordinal DESC) ORDER BY alert_id FOR UPDATE",
+            keys=sorted(set(fold_keys)),
+        )
+        return {each.facts.fold_key: each for each in await self._with_assignments(rows)}
+
+    async def alerts(self, alert_ids: Iterable[str], *, lock: bool = True) -> dict[str, StoredAlert]:
+        """The alerts that exist among these, locked in one order that everybody keeps."""
+        rows = await self._rows(
+            "SELECT * FROM alert WHERE alert_id = ANY(:ids) ORDER BY alert_id"
+            + (" FOR UPDATE" if lock else ""),
+            ids=sorted(set(alert_ids)),
+        )
+        return {each.alert.alert_id: each for each in await self._with_assignments(rows)}
+
+    async def _with_assignments(self, rows: Sequence[Any]) -> list[StoredAlert]:
+        if not rows:
+            return []
+        found: dict[str, list[domain.Assignment]] = defaultdict(list)
+        for row in await self._rows(
+            "SELECT * FROM assignment WHERE alert_id = ANY(:ids) ORDER BY alert_id, ordinal",
+            ids=[row.alert_id for row in rows],
+        ):
+            found[row.alert_id].append(_assignment_of(row))
+        return [_alert_of(row, found[row.alert_id]) for row in rows]
+
+    async def open_alerts_of_entries(self, entry_ids: Iterable[str]) -> list[str]:
+        rows = await self._rows(
+            "SELECT alert_id FROM alert WHERE entry_id = ANY(:ids) AND entry_id <> '' AND status IN "
+            "('awaiting_confirmation', 'dispatching', 'accepted', 'escalated') ORDER BY alert_id",
+            ids=sorted(set(entry_ids)),
+        )
+        return [row.alert_id for row in rows]
+
+    async def insert_alerts(self, stored: Sequence[StoredAlert]) -> None:
+        await self._write_many(
+            _INSERT_ALERT,
+            [
+                {
+                    "alert_id": each.alert.alert_id,
+                    "policy": each.alert.policy.value,
+                    "names_person": each.alert.names_person,
+                    "opened_at_ms": each.alert.opened_at_ms,
+                    **_state_values(each.alert),
+                    **asdict(each.facts),
+                }
+                for each in stored
+            ],
+        )
+
+    async def update_alerts(self, alerts: Sequence[domain.Alert]) -> None:
+        await self._write_many(
+            _UPDATE_ALERT, [{"alert_id": each.alert_id, **_state_values(each)} for each in alerts]
+        )
+
+    async def put_assignments(self, alerts: Sequence[domain.Alert]) -> None:
+        """In order: one that ended frees the alert before the next is written."""
+        await self._write_many(
+            _UPSERT_ASSIGNMENT,
+            [
+                {
+                    "assignment_id": each.assignment_id,
+                    "alert_id": alert.alert_id,
+                    "ordinal": ordinal,
+                    "unit_id": each.unit_id,
+                    "status": each.status.value,
+                    "offered_at_ms": each.offered_at_ms,
+                    "delivered_at_ms": each.delivered_at_ms,
+                    "answered_at_ms": each.answered_at_ms,
+                    "reasons": list(each.reasons),
+                    "by_voice": each.by_voice,
+                    "officer": each.officer,
+                }
+                for alert in alerts
+                for ordinal, each in enumerate(alert.assignments)
+            ],
+        )
+
+    async def insert_sightings(self, sightings: Sequence[NewSighting]) -> None:
+        await self._write_many(
+            text(
+                "INSERT INTO sighting (raised_id, alert_id, added_version, device_id, token, needs_confirmation, "
+                "has_picture, picture_missing_reason, body) VALUES (:raised_id, :alert_id, :added_version, "
+                ":device_id, :token, :needs_confirmation, false, :picture_missing_reason, :body)"
+            ),
+            [asdict(each) for each in sightings],
+        )
+
+    async def confirm_sightings(self, alert_id: str, still_pending: Sequence[int]) -> None:
+        await self.connection.execute(
+            text(
+                "UPDATE sighting SET needs_confirmation = false WHERE alert_id = :alert_id "
+                "AND needs_confirmation AND NOT added_version = ANY(CAST(:pending AS bigint[]))"
+            ),
+            {"alert_id": alert_id, "pending": list(still_pending)},
+        )
+
+    async def note_picture(self, raised_id: bytes, *, has_picture: bool, missing_reason: str) -> None:
+        await self.connection.execute(
+            text(
+                "UPDATE sighting SET has_picture = :has, picture_missing_reason = :why WHERE raised_id = :raised_id"
+            ),
+            {"raised_id": raised_id, "has": has_picture, "why": missing_reason},
+        )
+
+    async def newest_sightings(self, alert_ids: Iterable[str]) -> dict[str, list[alert_pb2.Sighting]]:
+        """The newest sightings of each alert, oldest first."""
+        rows = await self._rows(
+            "SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY alert_id ORDER BY added_version DESC) AS rank "
+            "FROM sighting WHERE alert_id = ANY(:ids)) AS ranked WHERE rank <= :newest ORDER BY added_version",
+            ids=list(alert_ids),
+            newest=NEWEST_SIGHTINGS,
+        )
+        found: dict[str, list[alert_pb2.Sighting]] = defaultdict(list)
+        for row in rows:
+            message = alert_pb2.Sighting.FromString(row.body)
+            message.needs_confirmation = row.needs_confirmation
+            message.has_picture = row.has_picture
+            message.picture_missing_reason = row.picture_missing_reason
+            found[row.alert_id].append(message)
+        return found
+
+    async def insert_deadlines(self, rows: Sequence[tuple[str, Waiting, int]]) -> None:
+        """Alert, what it waits for, and for how many milliseconds from the database's now."""
+        await self._write_many(
+            text(
+                "INSERT INTO deadline (alert_id, since_version, kind, due_at) VALUES (:alert_id, :since, :kind, "
+                "clock_timestamp() + CAST(:after_ms AS bigint) * interval '1 millisecond')"
+            ),
+            [
+                {
+                    "alert_id": alert_id,
+                    "since": waiting.since_version,
+                    "kind": waiting.kind.value,
+                    "after_ms": after,
+                }
+                for alert_id, waiting, after in rows
+            ],
+        )
+
+    async def suppressed_until(
+        self, hits: Sequence[tuple[str, bytes, str]]
+    ) -> dict[tuple[str, bytes, str], int]:
+        """Of these (fold key, token, device): until when they are suppressed."""
+        if not hits:
+            return {}
+        rows = await self._rows(
+            "SELECT s.* FROM suppression AS s JOIN unnest(CAST(:keys AS text[]), CAST(:tokens AS bytea[]), "
+            "CAST(:devices AS text[])) AS given (k, t, d) ON s.fold_key = k AND s.token = t AND s.device_id = d",
+            keys=[hit[0] for hit in hits],
+            tokens=[hit[1] for hit in hits],
+            devices=[hit[2] for hit in hits],
+        )
+        return {(row.fold_key, bytes(row.token), row.device_id): row.until_ms for row in rows}
+
+    async def suppress(self, alert_id: str, fold_key: str, until_ms: int) -> None:
+        """Suppresses every token at every device of the alert's sightings."""
+        await self.connection.execute(
+            text(
+                "INSERT INTO suppression (fold_key, token, device_id, until_ms) "
+                "SELECT DISTINCT CAST(:fold_key AS text), token, device_id, CAST(:until_ms AS bigint) FROM sighting "
+                "WHERE alert_id = :alert_id ON CONFLICT (fold_key, token, device_id) DO UPDATE "
+                "SET until_ms = greatest(suppression.until_ms, excluded.until_ms)"
+            ),
+            {"alert_id": alert_id, "fold_key": fold_key, "until_ms": until_ms},
+        )
+
+    async def workloads(self, available: Sequence[Candidate]) -> dict[str, Workload]:
+        """What each of these units has in hand, and what it was given this shift."""
+        rows = await self._rows(
+            "SELECT u AS unit_id, count(a.*) FILTER (WHERE a.status IN ('offered', 'delivered', 'accepted') "
+            "AND alert.status IN ('dispatching', 'accepted', 'escalated')) AS live, "
+            "count(a.*) FILTER (WHERE a.offered_at_ms >= f) AS this_shift "
+            "FROM unnest(CAST(:units AS text[]), CAST(:froms AS bigint[])) AS given (u, f) "
+            "LEFT JOIN assignment AS a ON a.unit_id = u AND a.offered_at_ms >= f - 86400000 "
+            "LEFT JOIN alert ON alert.alert_id = a.alert_id GROUP BY u",
+            units=[each.unit.unit_id for each in available],
+            froms=[each.shift.from_ms for each in available],
+        )
+        return {row.unit_id: Workload(row.live, row.this_shift) for row in rows}
+
+    async def reachable_units(self, within_seconds: int) -> frozenset[str]:
+        """Units with a terminal that push has seen lately."""
+        rows = await self._rows(
+            "SELECT DISTINCT unit_id FROM connection "
+            "WHERE seen_at > clock_timestamp() - CAST(:seconds AS integer) * interval '1 second'",
+            seconds=within_seconds,
+        )
+        return frozenset(row.unit_id for row in rows)
+
+    async def insert_sealings(self, sealings: Sequence[NewSealing]) -> None:
+        await self._write_many(
+            text(
+                "INSERT INTO sealing (raised_id, alert_id, pending, request, picture_id) "
+                "VALUES (:raised_id, :alert_id, true, :request, :picture_id)"
+            ),
+            [asdict(each) for each in sealings],
+        )

@@ -1,0 +1,120 @@
+"""Fires deadlines, and forgets what is kept long enough (C14)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from alerthub.domain import alerts as domain
+from alerthub.domain.deadlines import may_fire
+from alerthub.domain.errors import Retry
+from alerthub.telemetry import logger
+from services.dispatch.metrics import DEADLINES
+from services.dispatch.work import ACTOR, Surroundings, working
+
+log = logger(__name__)
+
+_EVERY_SECONDS = 0.2
+_GAP_MS = 5_000
+"""Deadlines that nobody looked at for this long: that was an outage."""
+_HOUSEKEEPING_SECONDS = 600.0
+
+
+class Timers:
+    """Any number of instances: each takes due rows that no other one has taken."""
+
+    def __init__(
+        self, database: AsyncEngine, surroundings: Surroundings, *, grace_ms: int, raised_kept_days: int
+    ) -> None:
+        self._database = database
+        self._surroundings = surroundings
+        self._grace_ms = grace_ms
+        self._raised_kept_days = raised_kept_days
+        self._watching_since_ms = 0
+        self._looked_at_ms = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        self._tasks = [
+            asyncio.create_task(self._run(), name="deadlines"),
+            asyncio.create_task(self._keep_house(), name="housekeeping"),
+        ]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.fire_due()
+            except (Retry, SQLAlchemyError) as error:
+                log.warning("deadlines_wait", error_type=type(error).__name__)
+            await asyncio.sleep(_EVERY_SECONDS)
+
+    async def fire_due(self) -> int:
+        """Acts on what is due; returns how many rows were taken."""
+        async with working(self._database, self._surroundings) as work:
+            if work.now_ms - self._looked_at_ms > _GAP_MS:
+                self._watching_since_ms = work.now_ms
+            self._looked_at_ms = work.now_ms
+            rows = await work.connection.execute(
+                text(
+                    "SELECT alert_id, since_version, kind, floor(extract(epoch FROM due_at) * 1000)::bigint AS due_ms "
+                    "FROM deadline WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT 500 "
+                    "FOR UPDATE SKIP LOCKED"
+                )
+            )
+            due = [
+                row
+                for row in rows
+                if may_fire(
+                    due_ms=row.due_ms,
+                    now_ms=work.now_ms,
+                    watching_since_ms=self._watching_since_ms,
+                    grace_ms=self._grace_ms,
+                )
+            ]
+            if not due:
+                return 0
+            for stored in (await work.store.alerts(row.alert_id for row in due)).values():
+                work.take(stored)
+            for row in due:
+                change = domain.deadline_passed(
+                    work.alert(row.alert_id), since_version=row.since_version, actor=ACTOR, now_ms=work.now_ms
+                )
+                work.apply(change)
+                await work.seek_unit(row.alert_id)
+                DEADLINES.labels(row.kind, "fired" if change.events else "void").inc()
+            await work.connection.execute(
+                text("DELETE FROM deadline WHERE alert_id = :alert_id AND since_version = :since"),
+                [{"alert_id": row.alert_id, "since": row.since_version} for row in due],
+            )
+            return len(due)
+
+    async def _keep_house(self) -> None:
+        while True:
+            try:
+                await self.forget()
+            except (Retry, SQLAlchemyError) as error:
+                log.warning("housekeeping_waits", error_type=type(error).__name__)
+            await asyncio.sleep(_HOUSEKEEPING_SECONDS)
+
+    async def forget(self) -> None:
+        """Deletes what has served: ids that no replay can bring again, old commands, ended suppressions."""
+        async with working(self._database, self._surroundings) as work:
+            for statement, values in (
+                (
+                    "DELETE FROM raised WHERE taken_at < now() - CAST(:days AS integer) * interval '1 day' "
+                    "AND alert_id IS NULL",
+                    {"days": self._raised_kept_days},
+                ),
+                ("DELETE FROM command WHERE answered_at < now() - interval '7 days'", {}),
+                ("DELETE FROM suppression WHERE until_ms < :now", {"now": work.now_ms}),
+                ("DELETE FROM connection WHERE seen_at < now() - interval '1 day'", {}),
+            ):
+                await work.connection.execute(text(statement), values)

@@ -1,0 +1,231 @@
+"""One unit of work: what was decided is collected, and written once at the end of its transaction.
+
+Whatever changes an alert goes through `apply`, so every event reaches the audit log and `alert-events` in the
+transaction that it belongs to, with the alert as it is after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from alerthub import audit, outbox
+from alerthub.alert_events import TOPIC
+from alerthub.domain import alerts as domain
+from alerthub.domain.alerts import Change, EventKind
+from alerthub.domain.deadlines import DeadlineTimes, Waiting
+from alerthub.domain.routing import Place, Workload, candidates, choose
+from alerthub.postgres import transaction
+from services.dispatch.fleet import Fleet
+from services.dispatch.metrics import EVENTS
+from services.dispatch.store import NewSealing, NewSighting, Store, StoredAlert
+from services.dispatch.wire import Facts, alert_message, event_message
+
+ACTOR = "service:dispatch"
+REACHABLE_SECONDS = 15
+"""Push reports every few seconds: a terminal that it has not named for this long is not reachable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What decisions need beside the database."""
+
+    fleet: Fleet
+    times: DeadlineTimes
+
+
+class Work:
+    """See the module. `now_ms` is the database's clock at its beginning."""
+
+    def __init__(self, connection: AsyncConnection, surroundings: Surroundings, now_ms: int) -> None:
+        self.store = Store(connection)
+        self.connection = connection
+        self.now_ms = now_ms
+        self._surroundings = surroundings
+        self._facts: dict[str, Facts] = {}
+        self._alerts: dict[str, domain.Alert] = {}
+        self._new: list[str] = []
+        self._changed: dict[str, None] = {}
+        self._events: list[domain.Event] = []
+        self._raised: list[tuple[bytes, str | None, str]] = []
+        self._sightings: list[NewSighting] = []
+        self._sealings: list[NewSealing] = []
+        self._deadlines: dict[tuple[str, int], Waiting] = {}
+        self._confirmed: list[str] = []
+        self._reachable: frozenset[str] | None = None
+        self._workloads: dict[str, Workload] = {}
+
+    # What was loaded
+
+    def take(self, stored: StoredAlert) -> domain.Alert:
+        """Works on this alert, which is locked; returns it as it is now in this unit of work."""
+        alert_id = stored.alert.alert_id
+        self._facts.setdefault(alert_id, stored.facts)
+        return self._alerts.setdefault(alert_id, stored.alert)
+
+    async def load(self, alert_id: str) -> domain.Alert | None:
+        """Locks and takes the alert; None where it does not exist."""
+        found = await self.store.alerts([alert_id])
+        return self.take(found[alert_id]) if alert_id in found else None
+
+    def alert(self, alert_id: str) -> domain.Alert:
+        return self._alerts[alert_id]
+
+    def facts(self, alert_id: str) -> Facts:
+        return self._facts[alert_id]
+
+    # What was decided
+
+    def open(self, facts: Facts, change: Change) -> domain.Alert:
+        """A new alert."""
+        alert = change.alert
+        self._facts[alert.alert_id] = facts
+        self._new.append(alert.alert_id)
+        return self.apply(change)
+
+    def apply(self, change: Change) -> domain.Alert:
+        """The alert is now as `change` says."""
+        alert = change.alert
+        if not change.events:
+            return alert
+        self._alerts[alert.alert_id] = alert
+        self._changed[alert.alert_id] = None
+        self._events.extend(change.events)
+        for event in change.events:
+            if event.alert.waiting is not None:
+                key = (alert.alert_id, event.alert.waiting.since_version)
+                if event.alert.waiting.since_version == event.alert.version:
+                    self._deadlines[key] = event.alert.waiting
+            if event.kind is EventKind.CONFIRMED:
+                self._confirmed.append(alert.alert_id)
+        return alert
+
+    def note_raised(self, raised_id: bytes, alert_id: str | None, disposition: str) -> None:
+        self._raised.append((raised_id, alert_id, disposition))
+
+    def add_sighting(self, sighting: NewSighting) -> None:
+        self._sightings.append(sighting)
+
+    def add_sealing(self, sealing: NewSealing) -> None:
+        self._sealings.append(sealing)
+
+    @property
+    def seals(self) -> bool:
+        """Something of this work has to be sealed."""
+        return bool(self._sealings)
+
+    async def is_reachable(self, unit_id: str) -> bool:
+        if self._reachable is None:
+            self._reachable = await self.store.reachable_units(REACHABLE_SECONDS)
+        return unit_id in self._reachable
+
+    async def seek_unit(self, alert_id: str) -> domain.Alert:
+        """Offers the alert to the nearest unit that fits and was not asked yet, else escalates it (C18)."""
+        alert, facts = self._alerts[alert_id], self._facts[alert_id]
+        if not alert.needs_unit:
+            return alert
+        fleet = self._surroundings.fleet
+        available = candidates(
+            fleet.units(self.now_ms),
+            kind=facts.unit_kind,
+            jurisdiction=facts.jurisdiction,
+            excluded=alert.tried_units,
+            now_ms=self.now_ms,
+        )
+        unknown = [each for each in available if each.unit.unit_id not in self._workloads]
+        if unknown:
+            self._workloads.update(await self.store.workloads(unknown))
+        place = None
+        if facts.latitude is not None and facts.longitude is not None:
+            place = Place(facts.latitude, facts.longitude)
+        route = choose(
+            available,
+            place=place,
+            positions=fleet.positions,
+            workloads=self._workloads,
+            now_ms=self.now_ms,
+        )
+        if route is None:
+            asked = len(alert.tried_units)
+            reason = (
+                f"{asked} units were asked, and no other fits"
+                if asked
+                else "no unit of the kind is on shift in the jurisdiction"
+            )
+            return self.apply(domain.escalate(alert, reason=reason, actor=ACTOR, now_ms=self.now_ms))
+        return await self.offer(alert_id, route.unit_id, route.reasons, ACTOR)
+
+    async def offer(
+        self, alert_id: str, unit_id: str, reasons: tuple[str, ...], actor: str
+    ) -> domain.Alert:
+        """Offers the alert to this unit."""
+        alert = self._alerts[alert_id]
+        change = domain.offer(
+            alert,
+            assignment_id=f"{alert_id}-{len(alert.assignments) + 1}",
+            unit_id=unit_id,
+            reasons=reasons,
+            reachable=await self.is_reachable(unit_id),
+            actor=actor,
+            now_ms=self.now_ms,
+        )
+        load = self._workloads.get(unit_id, Workload())
+        self._workloads[unit_id] = replace(load, live=load.live + 1, this_shift=load.this_shift + 1)
+        return self.apply(change)
+
+    # What is written
+
+    async def flush(self) -> None:
+        """Writes everything; call it once, last."""
+        new = [StoredAlert(self._facts[each], self._alerts[each]) for each in self._new]
+        changed = [self._alerts[each] for each in self._changed]
+        await self.store.note_raised(self._raised)
+        await self.store.insert_alerts(new)
+        await self.store.update_alerts([each for each in changed if each.alert_id not in set(self._new)])
+        await self.store.insert_sightings(self._sightings)
+        await self.store.insert_sealings(self._sealings)
+        await self.store.put_assignments(changed)
+        times = self._surroundings.times
+        await self.store.insert_deadlines(
+            [(alert_id, waiting, times.of(waiting.kind)) for (alert_id, _), waiting in self._deadlines.items()]
+        )
+        for alert_id in self._confirmed:
+            await self.store.confirm_sightings(alert_id, self._alerts[alert_id].pending)
+        await self._publish()
+
+    async def _publish(self) -> None:
+        if not self._events:
+            return
+        sightings = await self.store.newest_sightings(self._changed)
+        for event in self._events:
+            alert_id = event.alert.alert_id
+            facts = self._facts[alert_id]
+            message = event_message(event, alert_message(facts, event.alert, sightings.get(alert_id, ())))
+            await audit.record(
+                self.connection,
+                action=f"alert_{event.kind.value}",
+                actor=event.actor,
+                subject=f"alert:{alert_id}",
+                reason=event.reason,
+                detail=f"version {event.alert.version}",
+            )
+            await outbox.enqueue(
+                self.connection,
+                topic=TOPIC,
+                key=alert_id,
+                value=message.SerializeToString(),
+                version=event.alert.version,
+            )
+            EVENTS.labels(event.kind.value).inc()
+
+
+@asynccontextmanager
+async def working(database: AsyncEngine, surroundings: Surroundings) -> AsyncIterator[Work]:
+    """One transaction with its unit of work; written and committed at the end. Raises Retry."""
+    async with transaction(database) as connection:
+        work = Work(connection, surroundings, await Store(connection).now_ms())
+        yield work
+        await work.flush()
