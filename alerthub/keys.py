@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from alerthub.domain.errors import AlertHubError
+from alerthub.domain.errors import Retry
 from alerthub.sealing import CannotOpenError, Recipient, generate_private_key, public_key_of
 from alerthub.tokens import EPOCH_KEY_BYTES
 
@@ -31,7 +31,7 @@ RETENTION_CAP_MS = 24 * 3_600_000
 _NAME = re.compile("[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 
 
-class KeyUnavailableError(AlertHubError):
+class KeyUnavailableError(Retry):
     """The key does not exist, was destroyed, or its store cannot be read. The text names the key, never its
     bytes."""
 
