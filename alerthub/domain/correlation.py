@@ -37,6 +37,7 @@ class RuleFailure:
 
     rule_id: str
     rule_version: int
+    rule_kind: str
     error: Exception
 
 
@@ -254,4 +255,6 @@ class _Run:
     def _failed(self, placed: PlacedRule, error: Exception) -> None:
         rule = placed.rule
         self._knowledge.suspended.add((rule.value.rule_id, rule.number))
-        self.result.failures.append(RuleFailure(rule.value.rule_id, rule.number, error))
+        self.result.failures.append(
+            RuleFailure(rule.value.rule_id, rule.number, rule.value.kind.value, error)
+        )

@@ -30,7 +30,7 @@ MAXIMUM_SPANS = 8
 """Of one stay: the newest. More than two need a device whose clock jumps."""
 
 _LONGEST_TRACK = 64
-"""A longer name of a track is replaced by its hash, so that no device can make the state grow."""
+"""Bytes. A longer name of a track is replaced by its hash, so that no device can make the state grow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Stay:
 def track_of(observation: ObservationView) -> str:
     """The device's name of what it follows, bounded in length."""
     track = observation.track_id
-    if len(track) <= _LONGEST_TRACK:
+    if len(track.encode()) <= _LONGEST_TRACK:
         return track
     return hashlib.blake2b(track.encode(), digest_size=16).hexdigest()
 

@@ -1,0 +1,1 @@
+"""The stream processor: packed observations in, raised alerts out."""

@@ -1,0 +1,171 @@
+"""Applies batches: decode, evaluate, raise, note. What fires is on its way before the next batch is looked
+at."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from google.protobuf.message import DecodeError
+
+from alerthub.api.v1.observation_pb2 import ObservationBatch
+from alerthub.domain import correlation
+from alerthub.domain.correlation import Evaluation, RuleFailure
+from alerthub.domain.rules.interface import WatchlistMatch
+from alerthub.telemetry import logger
+from services.correlator import dead_letters, metrics, records
+from services.correlator.checkpoint import Checkpoint
+from services.correlator.replicas import Gate, Reference
+from services.correlator.state import Working
+
+log = logger(__name__)
+
+MAXIMUM_OBSERVATIONS = 1_024
+"""Of a batch. Gateways pack 256; the state's bounds are computed with this."""
+
+Send = Callable[[bytes, bytes], Awaitable[object]]
+"""Hands a key and a value to the producer and returns at once; the result says that the broker has it."""
+
+
+class MessageView(Protocol):
+    """A record of `observations`."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def value(self) -> bytes | None: ...
+
+
+class EventView(Protocol):
+    """Faust's event: the record, and its acknowledgement."""
+
+    @property
+    def message(self) -> MessageView: ...
+
+    def ack(self) -> object: ...
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class BatchHandler:
+    """Applies one batch after the other."""
+
+    def __init__(
+        self,
+        *,
+        gate: Gate,
+        reference: Reference,
+        working: Working,
+        checkpoint: Checkpoint,
+        send_alert: Send,
+        send_dead_letter: Send,
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
+        self._gate = gate
+        self._reference = reference
+        self._working = working
+        self._checkpoint = checkpoint
+        self._send_alert = send_alert
+        self._send_dead_letter = send_dead_letter
+        self._clock = clock
+
+    async def take(self, event: EventView) -> None:
+        """Applies the event's batch once the gate is open, unless its partition has been taken away by
+        then."""
+        generation = self._working.generation
+        if self._gate.closed_because() is not None:
+            await self._gate.wait()
+        if self._working.generation != generation or not self._working.holds(event.message.partition):
+            # Its next owner applies it: it was not acknowledged.
+            metrics.BATCHES.labels("not_ours").inc()
+            return
+        # No await from here to the end: a checkpoint sees all of the batch or nothing of it (C2).
+        self._apply(event)
+
+    def _apply(self, event: EventView) -> None:
+        message = event.message
+        try:
+            batch = ObservationBatch.FromString(message.value or b"")
+        except DecodeError:
+            self._put_aside(event, "not an ObservationBatch")
+            return
+        if len(batch.observations) > MAXIMUM_OBSERVATIONS:
+            self._put_aside(event, f"more than {MAXIMUM_OBSERVATIONS} observations")
+            return
+        now = self._clock()
+        result = correlation.evaluate(
+            batch,
+            offset=message.offset,
+            state=self._working.state(message.partition),
+            knowledge=self._reference.knowledge(batch.received_time_ms, batch.matching_version),
+            now_ms=now,
+        )
+        sent = [
+            self._send_alert(
+                raised.fold_key.encode(),
+                records.alert_of(raised, batch, correlated_ms=now).SerializeToString(),
+            )
+            for raised in result.raised
+        ]
+        self._checkpoint.note(event, sent)
+        self._count(result, batch.received_time_ms, now)
+
+    def _put_aside(self, event: EventView, reason: str) -> None:
+        message = event.message
+        sent: list[Awaitable[object]] = []
+        if correlation.note_dead_letter(self._working.state(message.partition), message.offset):
+            letter = dead_letters.letter(
+                topic=message.topic,
+                partition=message.partition,
+                offset=message.offset,
+                payload=message.value or b"",
+                reason=reason,
+                time_ms=self._clock(),
+            )
+            sent.append(self._send_dead_letter(message.topic.encode(), letter))
+            metrics.BATCHES.labels("dead_lettered").inc()
+            log.error(
+                "batch_dead_lettered", partition=message.partition, offset=message.offset, reason=reason
+            )
+        # Acknowledged by the checkpoint, after the write to `dead-letter` (C2).
+        self._checkpoint.note(event, sent)
+
+    def _count(self, result: Evaluation, received_ms: int, now: int) -> None:
+        metrics.BATCHES.labels("skipped" if result.skipped else "applied").inc()
+        if result.received:
+            metrics.OBSERVATIONS.labels("received").inc(result.received)
+        if result.repeats:
+            metrics.OBSERVATIONS.labels("repeat").inc(result.repeats)
+        if result.late:
+            metrics.OBSERVATIONS.labels("late").inc(result.late)
+        if result.without_identifiers:
+            metrics.OBSERVATIONS.labels("without_identifiers").inc(result.without_identifiers)
+        if result.not_covered:
+            metrics.NOT_COVERED.inc(result.not_covered)
+        if result.overflowed:
+            metrics.STAYS_OVERFLOWED.inc(result.overflowed)
+        for raised in result.raised:
+            match = raised.match
+            category = match.category if isinstance(match, WatchlistMatch) else ""
+            metrics.RAISED.labels(raised.rule.value.kind.value, category).inc()
+            metrics.READ_TO_ALERT.observe(max(0, now - received_ms) / 1_000)
+        for failure in result.failures:
+            self._suspended(failure)
+
+    def _suspended(self, failure: RuleFailure) -> None:
+        metrics.RULE_FAILURES.labels(failure.rule_kind).inc()
+        metrics.SUSPENDED_RULES.set(len(self._reference.suspended))
+        error = failure.error
+        log.error(
+            "rule_suspended",
+            rule_id=failure.rule_id,
+            rule_version=failure.rule_version,
+            exc_info=(type(error), error, error.__traceback__),
+        )

@@ -1,0 +1,119 @@
+"""What batches are evaluated against: replicas of watchlist, matching, devices, zones and rules (C9).
+
+The gate is open while all of them have read their topic to the end and have a fresh bookmark. While it is
+closed no batch is applied: an entry could have been withdrawn meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from alerthub.api.v1.watchlist_pb2 import MatchingConfiguration
+from alerthub.domain.catalogue import Catalogue
+from alerthub.domain.correlation import Knowledge
+from alerthub.domain.errors import Retry
+from alerthub.domain.matching_index import MatchingIndex
+from alerthub.replica import CompactedReplica
+from alerthub.settings import KafkaSettings
+from services.correlator import metrics, records
+
+TOPICS = ("watchlist", "matching", "devices", "zones", "rules")
+_EXACT = "exact"
+_KEPT_MATCHING_VERSIONS = 64
+
+
+class Gate(Protocol):
+    """Whether batches may be applied now."""
+
+    def closed_because(self) -> str | None: ...
+
+    async def wait(self) -> None: ...
+
+
+class Reference:
+    """The values of the five topics, by which the handlers evaluate. Filled by replicas, or by a bench."""
+
+    def __init__(self) -> None:
+        self.entries = MatchingIndex(records.entry_of)
+        self.catalogue = Catalogue()
+        self.suspended: set[tuple[str, int]] = set()
+        self._masks: dict[int, tuple[str, ...]] = {}
+
+    def apply(self, topic: str, key: str, value: bytes | None) -> None:
+        """Takes in a value of `topic`; None is a tombstone. Raises DecodeError, DeadLetter."""
+        match topic:
+            case "watchlist":
+                self.entries.apply(key, value)
+                metrics.ENTRIES.set(len(self.entries))
+            case "devices":
+                self.catalogue.put_device(key, None if value is None else records.device_of(value))
+            case "zones":
+                self.catalogue.put_zone(key, None if value is None else records.zone_of(value))
+            case "rules":
+                self.catalogue.put_rule(key, None if value is None else records.rule_of(value))
+            case "matching" if value is not None:
+                wire = MatchingConfiguration.FromString(value)
+                self._masks[wire.version] = tuple(wire.masks)
+                while len(self._masks) > _KEPT_MATCHING_VERSIONS:
+                    del self._masks[min(self._masks)]
+
+    def knowledge(self, received_ms: int, matching_version: int) -> Knowledge:
+        """What was in force for a batch that was received then and blinded with that matching
+        configuration."""
+        masks = self._masks.get(matching_version, ())
+        return Knowledge(
+            configuration=self.catalogue.at(received_ms),
+            entries=self.entries,
+            # Gateways compute the exact mask first; a configuration that is not known any more did so too.
+            exact_index=masks.index(_EXACT) if _EXACT in masks else 0,
+            suspended=self.suspended,
+        )
+
+
+class Replicas:
+    """The five replicas and their gate."""
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        reference: Reference,
+        *,
+        client_id: str,
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        def apply_to(topic: str) -> Callable[[str, bytes | None], None]:
+            return lambda key, value: reference.apply(topic, key, value)
+
+        self._replicas = [
+            CompactedReplica(
+                settings, topic, client_id=client_id, apply=apply_to(topic), on_failure=on_failure
+            )
+            for topic in TOPICS
+        ]
+
+    async def start(self) -> None:
+        for replica in self._replicas:
+            await replica.start()
+
+    async def stop(self) -> None:
+        for replica in self._replicas:
+            await replica.stop()
+
+    def closed_because(self) -> str | None:
+        """None while the gate is open, else one sentence."""
+        for replica in self._replicas:
+            reason = replica.not_ready_because()
+            if reason is not None:
+                return reason
+        return None
+
+    async def wait(self) -> None:
+        """Returns while the gate is open."""
+        while self.closed_because() is not None:
+            for replica in self._replicas:
+                try:
+                    await replica.wait_until_ready(1.0)
+                except Retry:
+                    # It says so again until it is ready; a replica that failed ends the process.
+                    break

@@ -1,0 +1,279 @@
+"""Wires the correlator. Nothing else does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Coroutine
+from typing import Any, cast
+
+from prometheus_client import REGISTRY, CollectorRegistry
+
+from alerthub.domain.errors import Retry
+from alerthub.http import OperationsServer
+from alerthub.telemetry import logger
+from services.correlator import agents, dead_letters, metrics, watchdog
+from services.correlator.application import (
+    APPLICATION_ID,
+    OBSERVATIONS,
+    build_application,
+    build_table,
+    raw_topic,
+)
+from services.correlator.checkpoint import Checkpoint
+from services.correlator.handlers import BatchHandler, Send, now_ms
+from services.correlator.positions import Positions
+from services.correlator.replicas import Reference, Replicas
+from services.correlator.settings import CorrelatorSettings
+from services.correlator.snapshots import Snapshot
+from services.correlator.state import Working
+from services.correlator.watchdog import Watchdog
+
+log = logger(__name__)
+
+_LATE_CHECKPOINTS = 6
+"""Not ready when the last checkpoint is older than this many intervals."""
+_START_SECONDS = 60.0
+
+
+class StalledError(Exception):
+    """The consumer stopped without a word: only a restart mends it."""
+
+
+class Service:
+    """The correlator: `start`, `stop`, and `failed`, which ends when the process should."""
+
+    def __init__(self, settings: CorrelatorSettings, *, registry: CollectorRegistry = REGISTRY) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._failure: asyncio.Future[BaseException] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
+        self.reference = Reference()
+        self.operations: OperationsServer | None = None
+
+    async def start(self) -> None:
+        """Begins; returns before the state is recovered and the replicas are read: readiness tells."""
+        self._failure = asyncio.get_running_loop().create_future()
+        # Faust logs records that it could not send with their keys and values, which hold tokens (S5).
+        logging.getLogger("faust.topics").setLevel(logging.CRITICAL)
+        self._wire()
+        await self._operations_server().start()
+        await self.replicas.start()
+        await self.application.start()
+        self._watch("crash", self._await_crash())
+        self._watch("checkpoint", self._checkpoint_regularly())
+        self._watch("watchdog", self._watch_progress())
+
+    def _wire(self) -> None:
+        # Faust's parts belong to the running loop, so they are made here and not when the service is built.
+        settings = self._settings
+        self.application = build_application(settings)
+        self.table = build_table(self.application)
+        self.working = Working(self.table)
+        self.replicas = Replicas(
+            settings.kafka,
+            self.reference,
+            client_id=f"{settings.service}-{settings.instance}",
+            on_failure=self._fail,
+        )
+        self.positions = Positions(settings.kafka, topic=OBSERVATIONS, group=APPLICATION_ID)
+        self.checkpoint = Checkpoint(
+            capture=lambda: self.working.capture(self.reference.catalogue.at(now_ms()), now_ms()),
+            send=self._send_state,
+            keep=self.table.keep,
+            generation=self._generation,
+        )
+        self.handler = BatchHandler(
+            gate=self.replicas,
+            reference=self.reference,
+            working=self.working,
+            checkpoint=self.checkpoint,
+            send_alert=self._sender("alerts"),
+            send_dead_letter=self._sender("dead-letter"),
+        )
+        agents.register(self.application, self.handler.take, self.application.budget)
+        self.table.on_recover(self._on_recovered)
+        self.application.on_partitions_revoked.connect(cast(Any, self._on_revoked))
+
+    def _generation(self) -> tuple[int, int]:
+        """Ours and the group's: a checkpoint goes on only while neither changes."""
+        return self.working.generation, self.application.consumer_generation_id
+
+    def _sender(self, name: str) -> Send:
+        topic = raw_topic(self.application, name)
+
+        def send(key: bytes, value: bytes) -> Awaitable[object]:
+            sent: Awaitable[object] = topic.send_soon(key=key, value=value)
+            return sent
+
+        return send
+
+    def _send_state(self, record: Snapshot) -> Awaitable[object]:
+        sent: Awaitable[object] = self.table.send_changelog(record.partition, record.key, record.value)
+        return sent
+
+    async def _on_revoked(self, _: Any, *__: Any, signal: Any = None, **___: Any) -> None:
+        """Faust's signal: the partitions are still ours until this returns."""
+        if not self.working.open:
+            return
+        try:
+            async with asyncio.timeout(self._settings.revocation_seconds):
+                if await self.checkpoint.run():
+                    await self.application.consumer.commit()
+        except TimeoutError:
+            # The next owner begins at the checkpoint before.
+            log.warning("revocation_checkpoint_timed_out")
+        except Exception as error:  # noqa: BLE001 - whatever it was, the process must not go on
+            self._fail(error)
+        finally:
+            self.working.end()
+            self.checkpoint.forget()
+            metrics.PARTITIONS.set(0)
+
+    async def _on_recovered(self) -> None:
+        """Faust's callback: the changelog has been read, no batch has been fetched yet."""
+        try:
+            await self._begin()
+        except Exception as error:  # noqa: BLE001 - Faust ignores what a callback raises
+            self._fail(error)
+
+    async def _begin(self) -> None:
+        generation = self._generation()
+        partitions = sorted(
+            tp.partition for tp in self.application.consumer.assignment() if tp.topic == OBSERVATIONS
+        )
+        topic_id = await self.positions.topic_id()
+        positions = await self.positions.read(partitions) if partitions else {}
+        if self._generation() != generation:
+            return
+        self.working.begin(partitions, topic_id)
+        metrics.PARTITIONS.set(len(partitions))
+        for partition, count in watchdog.lost(positions).items():
+            self._tell_loss(partition, positions[partition].start, count)
+
+    def _tell_loss(self, partition: int, start: int, count: int) -> None:
+        metrics.BATCHES_LOST.inc(count)
+        log.error("batches_lost", partition=partition, count=count)
+        letter = dead_letters.letter(
+            topic=OBSERVATIONS,
+            partition=partition,
+            offset=start,
+            payload=b"",
+            reason=f"Kafka forgot {count} batches before this offset that had not been applied",
+            time_ms=now_ms(),
+        )
+        self._sender("dead-letter")(OBSERVATIONS.encode(), letter)
+
+    async def _checkpoint_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.checkpoint_seconds)
+            if self.working.open:
+                await self.checkpoint.run()
+            oldest_ms = now_ms() - self._settings.observations_retention_seconds * 1_000
+            self.reference.entries.forget_superseded(oldest_ms)
+
+    async def _watch_progress(self) -> None:
+        limit = self._settings.watchdog_seconds
+        dog = Watchdog(limit)
+        while True:
+            await asyncio.sleep(min(10.0, limit / 4))
+            if self.replicas.closed_because() is not None:
+                dog.pause()
+                continue
+            partitions = [
+                tp.partition for tp in self.application.consumer.assignment() if tp.topic == OBSERVATIONS
+            ]
+            try:
+                stalled = dog.stalled(await self.positions.read(partitions) if partitions else {})
+            except Retry:
+                # Only a lag that the broker confirms counts.
+                continue
+            if stalled:
+                log.error("consumer_stalled", partitions=stalled)
+                raise StalledError(f"{len(stalled)} partitions lag and have not moved for {limit} s")
+
+    async def _await_crash(self) -> None:
+        await self.application.wait_until_stopped()
+        if not self._stopping:
+            raise self.application.crash_reason or RuntimeError("the stream application ended")
+
+    def _watch(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failure is not None and not self._failure.done():
+            log.error("correlator_failed", exc_info=(type(error), error, error.__traceback__))
+            self._failure.set_result(error)
+
+    async def failed(self) -> BaseException:
+        """Returns when a part ended that only a restart mends."""
+        if self._failure is None:
+            raise RuntimeError("the service was not started")
+        return await asyncio.shield(self._failure)
+
+    def _operations_server(self) -> OperationsServer:
+        self._ledger = metrics.Ledger(self.working.totals)
+        self._registry.register(self._ledger)
+        self.operations = OperationsServer(
+            self._settings,
+            {
+                "replicas": self.replicas.closed_because,
+                "state": self._state_check,
+                "checkpoint": self._checkpoint_check,
+            },
+            live={"failure": self._failure_check},
+            registry=self._registry,
+        )
+        return self.operations
+
+    def _state_check(self) -> str | None:
+        return None if self.working.open else "no partition is held, or its state is being recovered"
+
+    def _checkpoint_check(self) -> str | None:
+        age = time.monotonic() - self.checkpoint.completed_at
+        if age > _LATE_CHECKPOINTS * self._settings.checkpoint_seconds:
+            return f"the last checkpoint was {age:.0f} s ago"
+        return None
+
+    def _failure_check(self) -> str | None:
+        if self._failure is not None and self._failure.done():
+            return f"ended by {type(self._failure.result()).__name__}"
+        return None
+
+    async def stop(self) -> None:
+        """Writes down what was applied, then leaves the group."""
+        self._stopping = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._failure is not None and not self._failure.done() and self.working.open:
+            await self._last_checkpoint()
+        await self.application.stop()
+        await self.replicas.stop()
+        if self.operations is not None:
+            await self.operations.stop()
+        self._registry.unregister(self._ledger)
+
+    async def _last_checkpoint(self) -> None:
+        try:
+            async with asyncio.timeout(self._settings.revocation_seconds):
+                if await self.checkpoint.run():
+                    await self.application.consumer.commit()
+        except Exception:
+            log.warning("last_checkpoint_failed", exc_info=True)
+        finally:
+            self.working.end()
+            self.checkpoint.forget()
+
+
+def build(settings: CorrelatorSettings) -> Service:
+    """The correlator, wired when it starts."""
+    return Service(settings)
