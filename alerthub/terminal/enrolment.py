@@ -64,21 +64,17 @@ def load_identity(folder: Path) -> TerminalIdentity:
     return TerminalIdentity(terminal_id, unit_id, folder)
 
 
-async def enrol(
-    *, code: str, terminal_id: str, registry_address: str, ca_file: Path, folder: Path
-) -> TerminalIdentity:
-    """Enrols the terminal `terminal_id` with a one-time `code` at the registry, and stores the result in
-    `folder`.
+async def enrol(*, code: str, registry_address: str, ca_file: Path, folder: Path) -> TerminalIdentity:
+    """Enrols a terminal with a one-time `code` at the registry, and stores the result in `folder`.
 
-    The code decides which terminal and unit this becomes; `terminal_id` is the subject of the request. The
-    key is stored before the code is used, so a code is never spent on a key that was lost. `Conflict`: the
-    folder already holds an enrolled terminal. `NotAllowed`: the code is wrong, used or too old. `Retry`: no
-    answer.
+    The code decides which terminal and unit this becomes. The key is stored before the code is used, so a code
+    is never spent on a key that was lost. `Conflict`: the folder already holds an enrolled terminal.
+    `NotAllowed`: the code is wrong, used or too old. `Retry`: no answer.
     """
     if (folder / _CERTIFICATE).exists():
         raise Conflict("folder", "a folder without an enrolled terminal")
     key = _stored_key(folder)
-    request = EnrolTerminalRequest(code=code, signing_request_pem=_signing_request(key, terminal_id))
+    request = EnrolTerminalRequest(code=code, signing_request_pem=_signing_request(key))
     async with grpc.aio.secure_channel(registry_address, certificate_authority(ca_file)) as channel:
         stub = registry_pb2_grpc.EnrolmentServiceStub(channel)
         try:
@@ -109,8 +105,9 @@ def _stored_key(folder: Path) -> ec.EllipticCurvePrivateKey:
     return key
 
 
-def _signing_request(key: ec.EllipticCurvePrivateKey, terminal_id: str) -> str:
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, terminal_id)])
+def _signing_request(key: ec.EllipticCurvePrivateKey) -> str:
+    # The registry writes the terminal's name into the certificate: a terminal does not choose who it is.
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "patrol terminal")])
     request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
     return request.public_bytes(serialization.Encoding.PEM).decode("ascii")
 

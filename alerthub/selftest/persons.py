@@ -1,0 +1,88 @@
+"""People who work with the hub: each signs in for one service and calls it with that token."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import grpc
+
+from alerthub.api.v1 import registry_pb2_grpc
+from alerthub.api.v1.registry_pb2 import SignInRequest
+from alerthub.domain.errors import NotFound, Refuse, Retry
+from alerthub.grpc_client import person_channel
+
+Answer = TypeVar("Answer")
+_UNREACHED = frozenset(
+    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNKNOWN}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One of the accounts that the hub began with."""
+
+    name: str
+    password: str
+    roles: frozenset[str]
+
+    def __repr__(self) -> str:
+        """Without the password: representations end up in logs and errors."""
+        return f"Account({self.name})"
+
+
+def bootstrap_accounts(accounts_file: Path) -> list[Account]:
+    """The accounts in the data folder's `accounts.json`."""
+    content = json.loads(accounts_file.read_text(encoding="utf-8"))
+    return [
+        Account(str(each["account"]), str(each["password"]), frozenset(map(str, each["roles"])))
+        for each in content["accounts"]
+    ]
+
+
+def account_with(accounts: list[Account], role: str, *, other_than: str = "") -> Account:
+    """An account that holds `role`, and is not `other_than`. `NotFound`: there is none."""
+    for account in accounts:
+        if role in account.roles and account.name != other_than:
+            return account
+    raise NotFound("accounts", f"an account with {role}")
+
+
+@dataclass(frozen=True, slots=True)
+class PersonAddresses:
+    """The listeners for persons, host:port, by service."""
+
+    registry: str
+    watchlist: str
+    dispatch: str
+
+    def of(self, audience: str) -> str:
+        """The listener of the service that is the audience of a token."""
+        return {"registry": self.registry, "watchlist": self.watchlist, "dispatch": self.dispatch}[audience]
+
+
+@asynccontextmanager
+async def signed_in(
+    account: Account, audience: str, *, addresses: PersonAddresses, ca_file: Path
+) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to the service `audience` as `account`. `Retry`: the registry does not answer."""
+    async with person_channel(ca_file, addresses.registry) as channel:
+        stub = registry_pb2_grpc.SessionServiceStub(channel)
+        request = SignInRequest(account=account.name, password=account.password, audience=audience)
+        response = await called(stub.SignIn(request, timeout=15))
+    async with person_channel(ca_file, addresses.of(audience), response.token) as channel:
+        yield channel
+
+
+async def called(call: Awaitable[Answer]) -> Answer:
+    """The answer of an RPC; its errors as `Retry` (not reached) or `Refuse` (said no)."""
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        if error.code() in _UNREACHED:
+            raise Retry(f"no answer: {error.code().name}") from None
+        raise Refuse("request", f"to be taken; {error.code().name}: {error.details()}") from None
