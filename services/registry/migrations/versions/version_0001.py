@@ -115,7 +115,8 @@ CREATE INDEX ix_account_proposal_account ON account_proposal (account);
 _TWO_PERSONS = """
 CREATE FUNCTION refuse(name text, message text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = name, MESSAGE = message;
+    RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = name,
+        MESSAGE = name || ': ' || message;
 END $$;
 
 -- Nobody approves alone with an account that they made, and what was approved stays as it was approved (S6).
