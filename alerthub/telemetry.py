@@ -17,7 +17,7 @@ import structlog
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:
     """A logger for the module `name`."""
-    return structlog.stdlib.get_logger(name)  # type: ignore[no-any-return]
+    return structlog.stdlib.get_logger(name)
 
 
 def _exception_without_text(
