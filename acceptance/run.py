@@ -31,8 +31,8 @@ SETTLE_SECONDS = 150.0
 (15 s each, and 20 s of grace)."""
 CALM_SECONDS = 14.0
 """Longer than the correlators' ten seconds between checkpoints. An entry is withdrawn when the state that
-counted its hits is on the disk: otherwise a kill would make a correlator evaluate the same reads anew, without
-the entry."""
+counted its hits is on the disk: otherwise a kill would make a correlator evaluate the same reads anew,
+without the entry."""
 AUDITED = ("registry", "watchlist", "dispatch")
 LEDGER_METRIC = "alerthub_correlator_ledger_observations"
 DEAD_LETTER_METRIC = "alerthub_correlator_ledger_dead_lettered_batches"

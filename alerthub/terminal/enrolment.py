@@ -67,8 +67,8 @@ def load_identity(folder: Path) -> TerminalIdentity:
 async def enrol(*, code: str, registry_address: str, ca_file: Path, folder: Path) -> TerminalIdentity:
     """Enrols a terminal with a one-time `code` at the registry, and stores the result in `folder`.
 
-    The code decides which terminal and unit this becomes. The key is stored before the code is used, so a code
-    is never spent on a key that was lost. `Conflict`: the folder already holds an enrolled terminal.
+    The code decides which terminal and unit this becomes. The key is stored before the code is used, so a
+    code is never spent on a key that was lost. `Conflict`: the folder already holds an enrolled terminal.
     `NotAllowed`: the code is wrong, used or too old. `Retry`: no answer.
     """
     if (folder / _CERTIFICATE).exists():
