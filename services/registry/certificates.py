@@ -61,16 +61,20 @@ class CertificateAuthority:
         return cls(certificate, key)
 
     def issue(
-        self, request_pem: str, *, kind: CallerKind, name: str, days: int, now_ms: int
+        self, request_pem: str, *, kind: CallerKind, name: str, days: int, now_ms: int, unit_id: str = ""
     ) -> IssuedCertificate:
-        """A client certificate for the request's key. Raises Refuse for a request that is not sound."""
+        """A client certificate for the request's key; a terminal's names its unit as organizational unit, for
+        push to read. Raises Refuse for a request that is not sound."""
         key = _key_of(request_pem)
+        subject = [x509.NameAttribute(NameOID.COMMON_NAME, name)]
+        if unit_id:
+            subject.append(x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit_id))
         now = datetime.fromtimestamp(now_ms / 1_000, UTC).replace(microsecond=0)
         # None of ours outlives the authority: it would fail on that day without a word.
         until = min(now + timedelta(days=days), self._certificate.not_valid_after_utc)
         certificate = (
             x509.CertificateBuilder()
-            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+            .subject_name(x509.Name(subject))
             .issuer_name(self._certificate.subject)
             .public_key(key)
             .serial_number(x509.random_serial_number())

@@ -170,6 +170,7 @@ class IdentityHandlers:
                 signing_request_pem,
                 kind=CallerKind.TERMINAL,
                 name=enrolment.terminal_id,
+                unit_id=enrolment.unit_id,
                 days=self._lives.terminal_certificate_days,
                 now_ms=now_ms,
             )
