@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from alerthub.domain.audit_chain import AuditHead, head_bytes
-from alerthub.identity import NotAuthenticatedError, parse_spiffe
+from alerthub.identity import CallerKind, NotAuthenticatedError, parse_spiffe
 from alerthub.settings import TlsSettings
 
 _PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey
@@ -105,10 +105,11 @@ def _certificate_problem(
     try:
         certificate.verify_directly_issued_by(authority)
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        _, name = parse_spiffe(names.get_values_for_type(x509.UniformResourceIdentifier))
+        kind, name = parse_spiffe(names.get_values_for_type(x509.UniformResourceIdentifier))
     except (InvalidSignature, ValueError, TypeError, x509.ExtensionNotFound, NotAuthenticatedError):
         return "its signer's certificate is not one of the authority"
-    return None if name == service else f"its signer is the service {name}, not {service}"
+    signed_by_itself = kind is CallerKind.SERVICE and name == service
+    return None if signed_by_itself else f"its signer is the {kind.value} {name}, not the service {service}"
 
 
 def _load_signer(pem: bytes) -> tuple[_PublicKey, x509.Certificate | None]:

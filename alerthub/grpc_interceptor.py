@@ -282,6 +282,8 @@ class _Call:
             await self._end(context, error.error)
         if isinstance(error, AlertHubError) and type(error) is not AlertHubError:
             await self._end(context, wire_error(error))
+        if isinstance(error, NotImplementedError):
+            await self._end(context, WireError(grpc.StatusCode.UNIMPLEMENTED, "not served here"))
         if isinstance(error, SQLAlchemyError) and is_transient(error):
             await self._end(context, unavailable("the database does not answer"))
         await self._fail(context)
