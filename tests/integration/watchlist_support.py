@@ -103,15 +103,20 @@ class Hub:
             result = await connection.execute(text(statement), values)
             return [tuple(row) for row in result] if result.returns_rows else []
 
-    async def listed(self, plate: str, **kind: object) -> str:
-        """An entry that lin entered and chen approved."""
+    async def entered(self, plate: str, **kind: Any) -> str:
+        """An entry that lin entered and nobody approved."""
         added = await self.as_person("lin", EDITOR).AddEntry(
-            watchlist_pb2.AddEntryRequest(command_id=command(), entry=new_entry(plate, **kind))  # type: ignore[arg-type]
-        )
-        await self.as_person("chen", APPROVER).ApproveEntry(
-            watchlist_pb2.ApproveEntryRequest(command_id=command(), entry_id=added.entry_id)
+            watchlist_pb2.AddEntryRequest(command_id=command(), entry=new_entry(plate, **kind))
         )
         return added.entry_id
+
+    async def listed(self, plate: str, **kind: Any) -> str:
+        """An entry that lin entered and chen approved."""
+        entry_id = await self.entered(plate, **kind)
+        await self.as_person("chen", APPROVER).ApproveEntry(
+            watchlist_pb2.ApproveEntryRequest(command_id=command(), entry_id=entry_id)
+        )
+        return entry_id
 
     async def gateway(self) -> Gateway:
         answer = await self.key_service().SynchroniseKeys(
