@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -168,8 +169,17 @@ def create_topics(admin: AdminClient, table: Mapping[str, TopicSpecification]) -
             ),
             "creating topics",
         )
+        names = {topic.name for topic in missing}
+        _wait_until(lambda: _have_leaders(admin, names), "waiting for the topics' leaders")
     kept = [specification for name, specification in table.items() if name in present]
     return [topic.name for topic in missing] + _alter_differing(admin, kept)
+
+
+def _have_leaders(admin: AdminClient, names: set[str]) -> bool:
+    topics = admin.list_topics(timeout=_ADMINISTRATION_TIMEOUT_SECONDS).topics
+    return names <= topics.keys() and all(
+        partition.leader >= 0 for name in names for partition in topics[name].partitions.values()
+    )
 
 
 def _alter_differing(admin: AdminClient, topics: list[TopicSpecification]) -> list[str]:
@@ -243,7 +253,7 @@ def apply_permissions(admin: AdminClient, table: Iterable[Permission]) -> tuple[
     wanted = access_rules(permissions)
     principals = {f"User:{permission.principal}" for permission in permissions}
     topics = {permission.topic for permission in permissions}
-    present = set(admin.describe_acls(_every_rule()).result(timeout=_ADMINISTRATION_TIMEOUT_SECONDS))
+    present = _rules(admin)
     surplus = {
         rule
         for rule in present - wanted
@@ -254,7 +264,18 @@ def apply_permissions(admin: AdminClient, table: Iterable[Permission]) -> tuple[
         _wait(admin.delete_acls([_exactly(rule) for rule in surplus]), "removing access rules")
     if missing:
         _wait(admin.create_acls(list(missing)), "adding access rules")
+    if missing or surplus:
+        # The controller has accepted them; the broker acts on them when it has caught up.
+        _wait_until(
+            lambda: (rules := _rules(admin)) >= wanted and not rules & surplus,
+            "waiting for the broker to know the access rules",
+        )
     return len(missing), len(surplus)
+
+
+def _rules(admin: AdminClient) -> set[AclBinding]:
+    future = admin.describe_acls(_every_rule())
+    return set(_wait({None: future}, "reading access rules")[None])
 
 
 def _every_rule() -> AclBindingFilter:
@@ -288,6 +309,14 @@ def _exactly(rule: AclBinding) -> AclBindingFilter:
         rule.operation,
         rule.permission_type,
     )
+
+
+def _wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + _ADMINISTRATION_TIMEOUT_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise Retry(f"Kafka was not done after {_ADMINISTRATION_TIMEOUT_SECONDS:.0f} s of {what}")
+        time.sleep(0.05)
 
 
 def _wait(futures: Mapping[Any, Any], what: str) -> dict[Any, Any]:
