@@ -156,7 +156,7 @@ class Service:
         self._https = WebServer(
             build_app(settings, intake, authenticator),
             host=settings.listen_host,
-            port=settings.https_port,
+            port=settings.http_port,
             tls=settings.tls,
             maximum_connections=settings.maximum_connections,
         )

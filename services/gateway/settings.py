@@ -12,7 +12,7 @@ class GatewaySettings(ServiceSettings):
     """Settings of one gateway process."""
 
     service: str = "gateway"
-    https_port: int = Field(default=8443, ge=0, le=65535)
+    http_port: int = Field(default=8443, ge=0, le=65535)
     """TLS, for devices. 0: any free port."""
     plain_http_port: int | None = Field(default=None, ge=0, le=65535)
     """Plain HTTP for devices of the class network only, from their registered addresses (S3). Off by

@@ -1,0 +1,404 @@
+"""A gateway that runs: its own process beside a real registry and a real watchlist, on real Kafka and
+PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import ssl
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+import httpx
+from aiokafka import TopicPartition
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from registry_hub import RunningRegistry, running_registry
+
+from alerthub import kafka
+from alerthub.api.v1 import common_pb2, registry_pb2
+from alerthub.api.v1.observation_pb2 import DirectCall, Observation, ObservationBatch
+from alerthub.embedded.environment import service_environment
+from alerthub.embedded.infrastructure import Infrastructure
+from alerthub.embedded.kafka_node import ADMINISTRATOR
+from alerthub.embedded.postgres_node import DATABASE
+from alerthub.embedded.processes import free_ports
+from alerthub.settings import TlsSettings
+from alerthub.topics import TOPICS
+
+ROOT = Path(__file__).resolve().parents[2]
+DAY_MS = 86_400_000
+DISTRICT = "Anci-1"
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@dataclass
+class Process:
+    """A service's process."""
+
+    module: str
+    environment: dict[str, str]
+    log_file: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", self.module], cwd=ROOT, env=self.environment, stdout=log, stderr=log
+            )
+
+    def readiness(self) -> dict[str, Any]:
+        url = f"http://127.0.0.1:{self.environment['ALERTHUB_OPERATIONS_PORT']}/ready"
+        try:
+            with urlopen(url, timeout=5) as answer:
+                return dict(json.load(answer))
+        except HTTPError as error:
+            return dict(json.load(error))
+
+    def metrics(self) -> str:
+        url = f"http://127.0.0.1:{self.environment['ALERTHUB_OPERATIONS_PORT']}/metrics"
+        with urlopen(url, timeout=5) as answer:
+            return str(answer.read().decode())
+
+    def wait_until(self, holds: Callable[[dict[str, Any]], bool], seconds: float = 40) -> None:
+        deadline = time.monotonic() + seconds
+        last: object = None
+        while time.monotonic() < deadline:
+            if self.process is not None and self.process.poll() is not None:
+                raise AssertionError(f"{self.module} ended: {self.log_file.read_text()[-3000:]}")
+            try:
+                last = self.readiness()
+                if holds(last):
+                    return
+            except (URLError, ConnectionError, TimeoutError) as error:
+                last = error
+            time.sleep(0.05)
+        raise AssertionError(f"{self.module}: {last}; {self.log_file.read_text()[-3000:]}")
+
+    def wait_until_ready(self) -> None:
+        self.wait_until(lambda told: bool(told.get("ready")))
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self) -> int:
+        if self.process is None or self.process.poll() is not None:
+            return -1
+        self.process.terminate()
+        return self.process.wait(timeout=20)
+
+
+@dataclass
+class Camera:
+    """A device and what it proves itself with."""
+
+    device_id: str
+    secret: str = field(repr=False, default="")
+
+
+@dataclass
+class GatewayHub:
+    """The gateway and what it needs."""
+
+    infrastructure: Infrastructure
+    registry: RunningRegistry
+    watchlist: Process
+    gateway: Process
+    folder: Path
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.gateway.environment['ALERTHUB_HTTP_PORT']}"
+
+    @property
+    def plain_url(self) -> str:
+        return f"http://127.0.0.1:{self.gateway.environment['ALERTHUB_PLAIN_HTTP_PORT']}"
+
+    @property
+    def grpc_address(self) -> str:
+        return f"127.0.0.1:{self.gateway.environment['ALERTHUB_GRPC_PORT']}"
+
+    def client(self, *, certificate: TlsSettings | None = None) -> httpx.AsyncClient:
+        trust = ssl.create_default_context(cafile=str(self.infrastructure.folder.ca_file))
+        if certificate is not None:
+            trust.load_cert_chain(str(certificate.certificate_file), str(certificate.key_file))
+        return httpx.AsyncClient(base_url=self.url, verify=trust, timeout=20)
+
+    async def device(
+        self,
+        *,
+        authorised: bool = True,
+        registered: common_pb2.AuthenticationClass.ValueType = (
+            common_pb2.AUTHENTICATION_CLASS_PASSWORD_OVER_TLS
+        ),
+        district: str = DISTRICT,
+        secret: bool = True,
+        **fields: Any,
+    ) -> Camera:
+        """Registers a device, and waits until the gateway has it in force."""
+        device_id = f"camera-{uuid.uuid4().hex[:10]}"
+        resources = [
+            registry_pb2.Resource(jurisdiction=_jurisdiction("city")),
+            registry_pb2.Resource(
+                device=registry_pb2.Device(
+                    device_id=device_id,
+                    status=registry_pb2.LIFE_STATUS_ACTIVE,
+                    name="A camera",
+                    adapter="cloudevents",
+                    position=common_pb2.Position(latitude=39.52, longitude=116.71),
+                    district=district,
+                    jurisdiction="city",
+                    authentication_class=registered,
+                    **fields,
+                )
+            ),
+        ]
+        if authorised:
+            resources.append(
+                registry_pb2.Resource(
+                    authorisation=registry_pb2.CheckAuthorisation(
+                        authorisation_id=f"check-{device_id}",
+                        status=registry_pb2.LIFE_STATUS_ACTIVE,
+                        device_ids=[device_id],
+                        legal_basis="Road Traffic Safety Law, article 87",
+                        purpose="stolen vehicles",
+                        categories=["stolen_vehicle"],
+                        valid_from_ms=now_ms() - DAY_MS,
+                        valid_until_ms=now_ms() + DAY_MS,
+                    )
+                )
+            )
+        await self.registry.apply(*resources)
+        camera = Camera(device_id)
+        if secret:
+            issued = await self.registry.call(
+                "IssueDeviceCredential", registry_pb2.IssueDeviceCredentialRequest(device_id=device_id)
+            )
+            camera.secret = issued.secret
+        await self._until_known(camera, authorised=authorised)
+        return camera
+
+    async def certificate(self, device_id: str) -> TlsSettings:
+        """A certificate of the hub's authority for the device, as the registry issues it."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        request = x509.CertificateSigningRequestBuilder().subject_name(
+            x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, device_id)])
+        )
+        pem = request.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+        issued = await self.registry.call(
+            "IssueDeviceCertificate",
+            registry_pb2.IssueDeviceCertificateRequest(device_id=device_id, signing_request_pem=pem),
+        )
+        certificate_file = self.folder / f"{device_id}.pem"
+        key_file = self.folder / f"{device_id}.key"
+        certificate_file.write_text(issued.certificate_pem)
+        key_file.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        return TlsSettings(
+            certificate_file=certificate_file,
+            key_file=key_file,
+            ca_file=self.infrastructure.folder.ca_file,
+        )
+
+    async def _until_known(self, camera: Camera, *, authorised: bool) -> None:
+        """Waits until what the registry has published of the device is in force, and at the gateway."""
+
+        def in_force(values: dict[str, bytes]) -> bool:
+            value = values.get(camera.device_id)
+            if value is None:
+                return False
+            device = registry_pb2.Device.FromString(value)
+            complete = bool(device.authorisations) == authorised
+            complete = complete and bool(device.secret_sha256) == bool(camera.secret)
+            since = [device.active_from_ms, *(one.active_from_ms for one in device.authorisations)]
+            # The gateway tails the same topic; a tenth of a second is a hundred times what it needs.
+            return (
+                complete and bool(device.secret_sha256 or not camera.secret) and max(since) < now_ms() - 100
+            )
+
+        await self.registry.read("devices", until=in_force, seconds=20)
+
+    async def post(
+        self, camera: Camera, events: object, *, client: httpx.AsyncClient | None = None, retry: bool = True
+    ) -> httpx.Response:
+        """Sends CloudEvents as the camera does: again while the gateway asks for it."""
+        media_type = "cloudevents-batch+json" if isinstance(events, list) else "cloudevents+json"
+        async with self.client() as own, asyncio.timeout(60):
+            while True:
+                answer = await (client or own).post(
+                    "/v1/ingest/cloudevents",
+                    content=json.dumps(events),
+                    headers={"content-type": f"application/{media_type}"},
+                    auth=(camera.device_id, camera.secret),
+                )
+                if answer.status_code != 503 or not retry:
+                    return answer
+                await asyncio.sleep(0.2)
+
+    async def ends(self, topic: str) -> dict[int, int]:
+        """Where each partition of the topic ends now."""
+        consumer = kafka.consumer(self.infrastructure.kafka_settings(ADMINISTRATOR), group_id=None)
+        await consumer.start()
+        try:
+            partitions = [TopicPartition(topic, number) for number in range(TOPICS[topic].partitions)]
+            ends = await consumer.end_offsets(partitions)
+            return {partition.partition: offset for partition, offset in ends.items()}
+        finally:
+            await consumer.stop()
+
+    async def values(
+        self, topic: str, since: dict[int, int], until: Callable[[list[bytes]], bool], *, seconds: float = 15
+    ) -> list[bytes]:
+        """The topic's values from the given offsets on, once `until` holds for them."""
+        consumer = kafka.consumer(self.infrastructure.kafka_settings(ADMINISTRATOR), group_id=None)
+        await consumer.start()
+        found: list[bytes] = []
+        try:
+            partitions = [TopicPartition(topic, number) for number in since]
+            consumer.assign(partitions)
+            for partition in partitions:
+                consumer.seek(partition, since[partition.partition])
+            async with asyncio.timeout(seconds):
+                while not until(found):
+                    for records in (await consumer.getmany(timeout_ms=100)).values():
+                        found.extend(record.value for record in records)
+            return found
+        finally:
+            await consumer.stop()
+
+    async def observations(
+        self, since: dict[int, int], count: int, *, device_id: str = "", seconds: float = 15
+    ) -> list[tuple[ObservationBatch, Observation]]:
+        """At least `count` observations (of the device) that came after the given offsets, with their
+        batches."""
+
+        def parsed(values: Sequence[bytes]) -> list[tuple[ObservationBatch, Observation]]:
+            batches = [ObservationBatch.FromString(value) for value in values]
+            return [
+                (batch, one)
+                for batch in batches
+                for one in batch.observations
+                if not device_id or one.device_id == device_id
+            ]
+
+        values = await self.values(
+            "observations", since, lambda found: len(parsed(found)) >= count, seconds=seconds
+        )
+        return parsed(values)
+
+    async def calls(self, since: dict[int, int], count: int) -> list[DirectCall]:
+        values = await self.values("calls", since, lambda found: len(found) >= count)
+        return [DirectCall.FromString(value) for value in values]
+
+
+def _jurisdiction(name: str) -> registry_pb2.Jurisdiction:
+    return registry_pb2.Jurisdiction(
+        jurisdiction_id=name,
+        status=registry_pb2.LIFE_STATUS_ACTIVE,
+        name=common_pb2.LocalizedText(chinese="市", english="City"),
+    )
+
+
+def running_gateway(infrastructure: Infrastructure, folder: Path) -> Iterator[GatewayHub]:
+    """A gateway with a registry and a watchlist that begin empty, for one module of tests."""
+    yield_from = running_registry(infrastructure, folder)
+    registry = next(yield_from)
+    # Asked for together, they differ from each other.
+    ports = free_ports(7)
+    watchlist_ports, gateway_ports = ports[:3], ports[3:]
+    try:
+        _empty_watchlist(infrastructure)
+        watchlist = Process(
+            "services.watchlist",
+            _environment(
+                infrastructure,
+                "watchlist",
+                dict(zip(("grpc_port", "grpc_person_port", "operations_port"), watchlist_ports, strict=True)),
+            )
+            | {"ALERTHUB_KEYS_FOLDER": str(folder / "keys")},
+            folder / "watchlist.log",
+        )
+        gateway = Process(
+            "services.gateway",
+            _environment(
+                infrastructure,
+                "gateway",
+                dict(
+                    zip(
+                        ("grpc_port", "http_port", "operations_port", "plain_http_port"),
+                        gateway_ports,
+                        strict=True,
+                    )
+                ),
+                {"watchlist": f"127.0.0.1:{watchlist_ports[0]}"},
+            ),
+            folder / "gateway.log",
+        )
+        hub = GatewayHub(infrastructure, registry, watchlist, gateway, folder)
+        try:
+            watchlist.start()
+            gateway.start()
+            watchlist.wait_until_ready()
+            gateway.wait_until_ready()
+            yield hub
+        finally:
+            gateway.stop()
+            watchlist.stop()
+    finally:
+        next(yield_from, None)
+
+
+def _environment(
+    infrastructure: Infrastructure,
+    service: str,
+    ports: dict[str, int],
+    addresses: dict[str, str] | None = None,
+) -> dict[str, str]:
+    environment = service_environment(
+        infrastructure.folder,
+        service,
+        kafka=infrastructure.kafka_settings(service),
+        postgres_port=infrastructure.postgres_settings("").port,
+        ports=ports,
+        addresses=addresses,
+    )
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
+    return environment
+
+
+def _empty_watchlist(infrastructure: Infrastructure) -> None:
+    """An empty database before topics that are not empty would be a restored one (C19)."""
+    infrastructure.postgres.execute(
+        "SET client_min_messages = warning; DROP SCHEMA IF EXISTS watchlist CASCADE;"
+        " CREATE SCHEMA watchlist AUTHORIZATION watchlist;",
+        database=DATABASE,
+    )
+    names = ["watchlist", "matching"]
+    admin = kafka.administrator(infrastructure.kafka_settings(ADMINISTRATOR))
+    present = admin.list_topics(timeout=10).topics
+    for future in admin.delete_topics([name for name in names if name in present]).values():
+        future.result(timeout=30)
+    deadline = time.monotonic() + 20
+    while set(names) & set(admin.list_topics(timeout=10).topics) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    kafka.create_topics(admin, TOPICS)
