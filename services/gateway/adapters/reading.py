@@ -52,9 +52,9 @@ class ContentType:
 
 @lru_cache(maxsize=256)
 def content_type(value: str) -> ContentType:
-    """Reads a Content-Type header. Nonsense gives an empty media type."""
+    """Reads a Content-Type header. An absent one gives an empty media type, an over-long one `unreadable`."""
     if len(value) > _MAXIMUM_HEADER:
-        return ContentType("")
+        return ContentType("unreadable")
     named = {name.lower(): quoted or bare for name, quoted, bare in _PARAMETER.findall(value)}
     media_type = value.partition(";")[0].strip().lower()
     return ContentType(media_type, named.get("charset", "").lower(), named.get("boundary", ""))
