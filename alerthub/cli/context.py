@@ -1,0 +1,107 @@
+"""What commands share: which hub, which person, how to call it, how to say what went wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import grpc
+import typer
+
+from alerthub.api.v1 import registry_pb2, registry_pb2_grpc
+from alerthub.domain.errors import AlertHubError, Refuse, Retry
+from alerthub.embedded.folder import HubFolder
+from alerthub.grpc_client import person_channel
+from alerthub.grpc_errors import error_of
+
+Result = TypeVar("Result")
+
+CALL_SECONDS = 15.0
+"""The deadline of a call: a person waits no longer for an answer."""
+EXIT_REFUSED = 2
+EXIT_RETRY = 75
+"""EX_TEMPFAIL of sysexits.h: the same command may work later."""
+
+DEFAULT_DATA = Path(os.environ.get("ALERTHUB_DATA", ".alerthub"))
+
+DataOption = Annotated[
+    Path, typer.Option("--data", help="The hub's data folder. Default: ALERTHUB_DATA, else .alerthub here.")
+]
+AccountOption = Annotated[
+    str,
+    typer.Option(
+        "--account",
+        envvar="ALERTHUB_ACCOUNT",
+        help="Who you are. The password comes from accounts.json of the data folder, else from"
+        " ALERTHUB_PASSWORD_FILE, else you are asked.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON on standard output, for machines.")]
+
+
+def password_of(account: str, folder: HubFolder) -> str:
+    """The account's password: from the hub's own file, a file that the environment names, or a question."""
+    if folder.accounts_file.exists():
+        for each in json.loads(folder.accounts_file.read_text(encoding="utf-8"))["accounts"]:
+            if each["account"] == account:
+                return str(each["password"])
+    named = os.environ.get("ALERTHUB_PASSWORD_FILE")
+    if named:
+        return Path(named).read_text(encoding="utf-8").strip()
+    if not sys.stdin.isatty():
+        raise Refuse("--account", "an account of accounts.json, or ALERTHUB_PASSWORD_FILE with its password")
+    return str(typer.prompt(f"Password of {account}", hide_input=True, err=True))
+
+
+@asynccontextmanager
+async def signed_in(data: Path, account: str, audience: str) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to the service `audience` (registry, watchlist or dispatch) as `account`.
+
+    Errors of the calls made through it come out as `Refuse` or `Retry`.
+    """
+    folder = HubFolder(data)
+    addresses = folder.read_hub().get("addresses", {})
+    try:
+        registry, address = addresses["registry_person"], addresses[f"{audience}_person"]
+    except KeyError:
+        raise Retry(f"the hub in {data} is not started; start it with `alerthub up --data {data}`") from None
+    password = password_of(account, folder)
+    try:
+        async with person_channel(folder.ca_file, registry) as channel:
+            answer = await registry_pb2_grpc.SessionServiceStub(channel).SignIn(
+                registry_pb2.SignInRequest(account=account, password=password, audience=audience),
+                timeout=CALL_SECONDS,
+            )
+        async with person_channel(folder.ca_file, address, answer.token) as channel:
+            yield channel
+    except grpc.RpcError as error:
+        raise error_of(error) from None
+
+
+def run(work: Coroutine[Any, Any, Result], *, as_json: bool = False) -> Result:
+    """The result of `work`; ends the command with one sentence and an exit code when the hub says no."""
+    try:
+        return asyncio.run(work)
+    except grpc.RpcError as error:
+        fail(error_of(error), as_json=as_json)
+    except AlertHubError as error:
+        fail(error, as_json=as_json)
+
+
+def fail(error: AlertHubError, *, as_json: bool = False) -> NoReturn:
+    """Ends the command: one sentence on standard error (or JSON on standard output), and its exit code."""
+    code = EXIT_RETRY if isinstance(error, Retry) else EXIT_REFUSED
+    if as_json:
+        answer = {"ok": False, "reason": str(error), "retry": isinstance(error, Retry)}
+        if isinstance(error, Refuse):
+            answer |= {"field": error.field, "expected": error.expected}
+        typer.echo(json.dumps(answer, ensure_ascii=False))
+    else:
+        typer.echo(f"alerthub: {error}", err=True)
+    raise typer.Exit(code)

@@ -1,0 +1,46 @@
+"""Which services the hub runs, and the listeners of each: the supervisor's table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpecification:
+    """One service: `python -m services.NAME`. Each listens for operations; `listeners` are the others."""
+
+    name: str
+    listeners: tuple[str, ...] = ()
+    """Fields of its settings that are ports."""
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    """Field of `alerthub.settings.Addresses` by the listener that it names."""
+
+    @property
+    def module(self) -> str:
+        return f"services.{self.name}"
+
+
+PERSONS_AND_SERVICES = ("grpc_port", "grpc_person_port")
+
+SERVICES: tuple[ServiceSpecification, ...] = (
+    ServiceSpecification(
+        "registry",
+        PERSONS_AND_SERVICES,
+        {"grpc_port": "registry", "grpc_person_port": "registry_person"},
+    ),
+    ServiceSpecification(
+        "watchlist",
+        PERSONS_AND_SERVICES,
+        {"grpc_port": "watchlist", "grpc_person_port": "watchlist_person"},
+    ),
+    ServiceSpecification(
+        "dispatch",
+        PERSONS_AND_SERVICES,
+        {"grpc_port": "dispatch", "grpc_person_port": "dispatch_person"},
+    ),
+    ServiceSpecification("push", ("grpc_port",), {"grpc_port": "push"}),
+    ServiceSpecification("correlator"),
+    ServiceSpecification("gateway", ("http_port", "grpc_port")),
+)
+"""In the order in which they start: owners of data first, the door for devices last."""
