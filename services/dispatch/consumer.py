@@ -1,4 +1,5 @@
-"""The Kafka edge of dispatch: `alerts` and `calls` in group `dispatch`, offsets committed after the database (C6)."""
+"""The Kafka edge of dispatch: `alerts` and `calls` in group `dispatch`, offsets committed after the database
+(C6)."""
 
 from __future__ import annotations
 
@@ -61,7 +62,8 @@ class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer = consumer
 
     def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
-        """Nothing: a batch in hand is committed in the database or not at all, and ids make a repeat harmless."""
+        """Nothing: a batch in hand is committed in the database or not at all, and ids make a repeat
+        harmless."""
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         if not assigned:
@@ -80,7 +82,8 @@ class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 class RaisedConsumer:
-    """Reads one topic. `check` is a readiness check: None while batches are taken, or there is nothing to take."""
+    """Reads one topic. `check` is a readiness check: None while batches are taken, or there is nothing to
+    take."""
 
     def __init__(
         self,
@@ -107,7 +110,9 @@ class RaisedConsumer:
 
     def check(self) -> str | None:
         waited = time.monotonic() - self._last_pass
-        return None if waited < _STALE_SECONDS else f"nothing was taken from {self._topic} for {int(waited)} s"
+        return (
+            None if waited < _STALE_SECONDS else f"nothing was taken from {self._topic} for {int(waited)} s"
+        )
 
     async def start(self) -> None:
         self._last_pass = time.monotonic()
@@ -193,7 +198,13 @@ class RaisedConsumer:
 
     async def _put_aside(self, record: Any, error: DeadLetter | DecodeError) -> None:
         reason = error.reason if isinstance(error, DeadLetter) else "cannot be decoded"
-        log.error("record_put_aside", topic=self._topic, partition=record.partition, offset=record.offset, reason=reason)
+        log.error(
+            "record_put_aside",
+            topic=self._topic,
+            partition=record.partition,
+            offset=record.offset,
+            reason=reason,
+        )
         await self._send_dead_letter(record.value or b"", record.partition, record.offset, reason)
 
     async def _send_dead_letter(self, payload: bytes, partition: int, offset: int, reason: str) -> None:

@@ -1,7 +1,7 @@
 """Entries that end take their open alerts with them (refusal 7, C8).
 
-The tail of `watchlist` is applied to `entry_status` in order, its position in the same transaction; the row lock is the
-one that raising and confirming take. The end of validity needs no message.
+The tail of `watchlist` is applied to `entry_status` in order, its position in the same transaction; the row
+lock is the one that raising and confirming take. The end of validity needs no message.
 """
 
 from __future__ import annotations
@@ -68,8 +68,11 @@ class Entries:
         self._database = database
         self._surroundings = surroundings
 
-    async def apply(self, changes: Sequence[EntryChange], *, topic_id: str, partition: int, next_offset: int) -> None:
-        """One transaction: the entries' rows, the cancellations, the position. Older versions change nothing."""
+    async def apply(
+        self, changes: Sequence[EntryChange], *, topic_id: str, partition: int, next_offset: int
+    ) -> None:
+        """One transaction: the entries' rows, the cancellations, the position. Older versions change
+        nothing."""
         newest: dict[str, EntryChange] = {}
         for change in changes:
             known = newest.get(change.entry_id)
@@ -81,7 +84,8 @@ class Entries:
             await work.connection.execute(
                 text(
                     "INSERT INTO topic_position (topic, partition, topic_id, next_offset) "
-                    "VALUES (:topic, :partition, :topic_id, :next) ON CONFLICT (topic, partition) DO UPDATE SET "
+                    "VALUES (:topic, :partition, :topic_id, :next) ON CONFLICT (topic, partition) DO "
+                    "UPDATE SET "
                     "topic_id = excluded.topic_id, next_offset = CASE WHEN topic_position.topic_id = "
                     "excluded.topic_id THEN greatest(topic_position.next_offset, excluded.next_offset) "
                     "ELSE excluded.next_offset END"
@@ -106,7 +110,8 @@ class Entries:
         async with working(self._database, self._surroundings) as work:
             rows = await work.connection.execute(
                 text(
-                    "SELECT DISTINCT e.entry_id FROM alert AS a JOIN entry_status AS e ON e.entry_id = a.entry_id "
+                    "SELECT DISTINCT e.entry_id FROM alert AS a JOIN entry_status AS e ON e.entry_id "
+                    "= a.entry_id "
                     "WHERE a.status IN ('awaiting_confirmation', 'dispatching', 'accepted', 'escalated') "
                     "AND (NOT e.active OR e.valid_until_ms <= :now)"
                 ),
@@ -115,7 +120,7 @@ class Entries:
             ended = [row.entry_id for row in rows]
             if not ended:
                 return 0
-            await work.store.lock_entries({entry_id: (0, 0) for entry_id in ended})
+            await work.store.lock_entries(dict.fromkeys(ended, (0, 0)))
             return await self._cancel(work, ended, "expired")
 
     @staticmethod
@@ -128,7 +133,8 @@ class Entries:
                     "INSERT INTO entry_status AS known (entry_id, version, active, valid_until_ms) "
                     "SELECT e, v, a, u FROM unnest(CAST(:ids AS text[]), CAST(:versions AS bigint[]), "
                     "CAST(:active AS boolean[]), CAST(:untils AS bigint[])) AS given (e, v, a, u) ORDER BY e "
-                    "ON CONFLICT (entry_id) DO UPDATE SET version = excluded.version, active = excluded.active, "
+                    "ON CONFLICT (entry_id) DO UPDATE SET version = excluded.version, active = "
+                    "excluded.active, "
                     "valid_until_ms = excluded.valid_until_ms WHERE known.version < excluded.version"
                 ),
                 {
@@ -141,7 +147,8 @@ class Entries:
         gone = [change.entry_id for change in changes if change.gone]
         if gone:
             await work.connection.execute(
-                text("UPDATE entry_status SET active = false WHERE entry_id = ANY(:ids) AND active"), {"ids": gone}
+                text("UPDATE entry_status SET active = false WHERE entry_id = ANY(:ids) AND active"),
+                {"ids": gone},
             )
         return [each.entry_id for each in changes if not each.active]
 
@@ -151,7 +158,11 @@ class Entries:
         found = await work.store.alerts(alert_ids)
         count = 0
         for stored in found.values():
-            reason = f"the watchlist entry was {cause}" if cause == "withdrawn" else "the watchlist entry has ended"
+            reason = (
+                f"the watchlist entry was {cause}"
+                if cause == "withdrawn"
+                else "the watchlist entry has ended"
+            )
             change = domain.cancel(work.take(stored), reason=reason, actor=ACTOR, now_ms=work.now_ms)
             count += bool(change.events)
             work.apply(change)
@@ -218,7 +229,9 @@ class EntryTail:
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         topic_id = await asyncio.to_thread(self._read_topic_id)
-        self._partitions = [TopicPartition(TOPIC, each) for each in consumer.partitions_for_topic(TOPIC) or ()]
+        self._partitions = [
+            TopicPartition(TOPIC, each) for each in consumer.partitions_for_topic(TOPIC) or ()
+        ]
         if not self._partitions:
             raise LookupError(TOPIC)
         consumer.assign(self._partitions)
@@ -229,7 +242,9 @@ class EntryTail:
         while True:
             batches = await consumer.getmany(timeout_ms=500, max_records=_BATCH_RECORDS)
             for partition, records in batches.items():
-                changes = [change for record in records if (change := self._change(partition, record)) is not None]
+                changes = [
+                    change for record in records if (change := self._change(partition, record)) is not None
+                ]
                 if changes:
                     await self._entries.apply(
                         changes,

@@ -48,7 +48,9 @@ class Fleet:
         self._devices: dict[str, DevicePlace] = {}
         self._rules: dict[str, registry_pb2.Rule] = {}
         self._replicas = tuple(
-            CompactedReplica(settings.kafka, topic, client_id=f"{client_id}-{topic}", apply=apply, on_failure=on_failure)
+            CompactedReplica(
+                settings.kafka, topic, client_id=f"{client_id}-{topic}", apply=apply, on_failure=on_failure
+            )
             for topic, apply in (
                 ("units", self._units.apply),
                 ("devices", self._apply_device),
@@ -71,13 +73,16 @@ class Fleet:
 
     async def wait_until_read(self) -> None:
         """Returns once what the topics hold is known; how fresh it is, readiness says."""
-        while not all(replica.caught_up for replica in self._replicas):
+        while True:
+            if all(replica.caught_up for replica in self._replicas):
+                return
             await asyncio.sleep(0.05)
 
     def check(self) -> str | None:
         """A readiness check."""
         return next(
-            (reason for replica in self._replicas if (reason := replica.not_ready_because()) is not None), None
+            (reason for replica in self._replicas if (reason := replica.not_ready_because()) is not None),
+            None,
         )
 
     def units(self, now_ms: int) -> Iterator[RoutableUnit]:
@@ -128,7 +133,8 @@ class Fleet:
             try:
                 await consumer.start()
                 partitions = [
-                    TopicPartition("positions", each) for each in consumer.partitions_for_topic("positions") or ()
+                    TopicPartition("positions", each)
+                    for each in consumer.partitions_for_topic("positions") or ()
                 ]
                 consumer.assign(partitions)
                 since = time.time_ns() // 1_000_000 - POSITION_MAXIMUM_AGE_MS
@@ -153,7 +159,7 @@ class Fleet:
             log.warning("position_undecodable")
             return
         known = self.positions.get(reported.unit_id)
-        # The gateway of positions stamps when it took one: a terminal's clock must not make a unit fresh for ever.
+        # Push's clock, not the terminal's, which could make a unit fresh for ever.
         if known is None or known.time_ms <= reported.received_time_ms:
             self.positions[reported.unit_id] = ReportedPosition(
                 Place(reported.position.latitude, reported.position.longitude), reported.received_time_ms

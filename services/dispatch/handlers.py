@@ -136,7 +136,8 @@ class Handlers:
     # Terminals
 
     async def answer(self, request: delivery_pb2.AnswerCommandRequest) -> patrol_pb2.CommandAnswer:
-        """A terminal's receipt, answer or outcome. A refusal is an answer too: the terminal must not send it again."""
+        """A terminal's receipt, answer or outcome. A refusal is an answer too: the terminal must not send it
+        again."""
 
         async def decide(work: Work) -> patrol_pb2.CommandAnswer:
             try:
@@ -190,7 +191,11 @@ class Handlers:
             if not assignment_id:
                 return Change(alert)
             return domain.deliver(
-                alert, assignment_id=assignment_id, unit_id=unit, actor=f"terminal:{request.terminal_id}", now_ms=now_ms
+                alert,
+                assignment_id=assignment_id,
+                unit_id=unit,
+                actor=f"terminal:{request.terminal_id}",
+                now_ms=now_ms,
             )
         if kind == "accept":
             return domain.accept(
@@ -247,7 +252,9 @@ class Handlers:
         if seen.facts.entry_id:
             known = await work.store.lock_entries({seen.facts.entry_id: (seen.facts.entry_version, 0)})
             if seen.alert.open and not known[seen.facts.entry_id].in_force(work.now_ms):
-                raise Conflict("alert_id", "an alert whose entry is in force: it was withdrawn or has expired")
+                raise Conflict(
+                    "alert_id", "an alert whose entry is in force: it was withdrawn or has expired"
+                )
         return await _locked(work, alert_id)
 
     async def _once(
@@ -266,7 +273,10 @@ class Handlers:
                 async with working(self._database, self._surroundings) as work:
                     row = (
                         await work.connection.execute(
-                            text("SELECT answer, request_sha256 FROM command WHERE actor = :actor AND command_id = :id"),
+                            text(
+                                "SELECT answer, request_sha256 FROM command WHERE actor = :actor AND "
+                                "command_id = :id"
+                            ),
                             {"actor": actor, "id": command_id},
                         )
                     ).one_or_none()
@@ -287,11 +297,12 @@ class Handlers:
                             "answer": answer.SerializeToString(),
                         },
                     )
-                return answer
             except IntegrityError as error:
                 # The same command on two streams at once: the other one's answer is the first.
                 if attempt == 2 or violated_constraint(error) != "command_pkey":
                     raise
+            else:
+                return answer
         raise AssertionError("the loop above returns or raises")
 
 

@@ -112,7 +112,9 @@ class _Hit:
 
 def _hit(raised: AlertRaised) -> _Hit:
     identifier = hit_identifier(raised)
-    tokens = frozenset(token for token in identifier.tokens if token) if identifier is not None else frozenset()
+    tokens = (
+        frozenset(token for token in identifier.tokens if token) if identifier is not None else frozenset()
+    )
     token = raised.watchlist.token
     return _Hit(raised, token, tokens | {token} if token else tokens)
 
@@ -137,7 +139,8 @@ class Intake:
             current = {key: work.take(stored).alert_id for key, stored in newest.items()}
             suppressed = await work.store.suppressed_until([hit.suppression_key for hit in hits.values()])
             suspended = await precision.suspended_subjects(
-                work.connection, [subject for hit in hits.values() for subject in precision.subjects_of(hit.raised)]
+                work.connection,
+                [subject for hit in hits.values() for subject in precision.subjects_of(hit.raised)],
             )
             for hit in hits.values():
                 entry = known.get(hit.entry_id)

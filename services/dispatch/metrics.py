@@ -15,7 +15,9 @@ BATCH_SECONDS = Histogram(
     "Time to take one batch of raised alerts into the database.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
 )
-COMMANDS = Counter("alerthub_dispatch_commands_total", "Commands of people and terminals.", ["command", "result"])
+COMMANDS = Counter(
+    "alerthub_dispatch_commands_total", "Commands of people and terminals.", ["command", "result"]
+)
 DEADLINES = Counter("alerthub_dispatch_deadlines_total", "Deadlines that passed.", ["kind", "result"])
 SEALINGS = Counter("alerthub_dispatch_sealings_total", "Alerts' evidence sealed again.", ["result"])
 WITHDRAWN = Counter("alerthub_dispatch_cancelled_total", "Open alerts cancelled under them.", ["cause"])

@@ -1,4 +1,5 @@
-"""How often rules, sources, devices and operators were right: counted with outcomes, and suspending (refusal 9)."""
+"""How often rules, sources, devices and operators were right: counted with outcomes, and suspending (refusal
+9)."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from alerthub.domain.precision import Record, below_floor, judges, wilson_upper_
 from services.dispatch.wire import Facts
 
 Subject = tuple[str, str]
-"""Kind (rule, source, device, operator) and its name. The source of a watchlist hit is the entry's category."""
+"""Kind (rule, source, device, operator) and its name. The source of a watchlist hit is the entry's
+category."""
 
 
 def subjects_of(raised: AlertRaised) -> frozenset[Subject]:
@@ -39,7 +41,8 @@ async def suspended_subjects(connection: AsyncConnection, subjects: Iterable[Sub
     rows = await connection.execute(
         text(
             "SELECT p.kind, p.subject FROM precision_record AS p JOIN unnest(CAST(:kinds AS text[]), "
-            "CAST(:names AS text[])) AS given (k, n) ON p.kind = k AND p.subject = n WHERE p.suspended_at_ms > 0"
+            "CAST(:names AS text[])) AS given (k, n) ON p.kind = k AND p.subject = n WHERE "
+            "p.suspended_at_ms > 0"
         ),
         {"kinds": [each[0] for each in wanted], "names": [each[1] for each in wanted]},
     )
@@ -55,8 +58,8 @@ async def count_outcome(
     floor: float,
     now_ms: int,
 ) -> None:
-    """Counts an outcome for all that led to the alert, and suspends what is below its floor. Operators are measured,
-    not suspended; direct calls are neither."""
+    """Counts an outcome for all that led to the alert, and suspends what is below its floor. Operators are
+    measured, not suspended; direct calls are neither."""
     right = judges(outcome)
     if right is None or facts.rule_kind == registry_pb2.RULE_KIND_DIRECT_CALL:
         return
@@ -80,7 +83,8 @@ async def count_outcome(
         if below_floor(Record(row.outcomes, row.right_outcomes), floor):
             await connection.execute(
                 text(
-                    "UPDATE precision_record SET suspended_at_ms = :now WHERE kind = :kind AND subject = :subject"
+                    "UPDATE precision_record SET suspended_at_ms = :now WHERE kind = :kind AND "
+                    "subject = :subject"
                 ),
                 {"now": now_ms, "kind": kind, "subject": subject},
             )

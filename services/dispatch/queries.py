@@ -36,7 +36,8 @@ class Queries:
             rows = (
                 await connection.execute(
                     text(
-                        "SELECT alert_id, ordinal FROM alert WHERE status = ANY(:statuses) AND ordinal < :before "
+                        "SELECT alert_id, ordinal FROM alert WHERE status = ANY(:statuses) AND "
+                        "ordinal < :before "
                         "ORDER BY ordinal DESC LIMIT :size"
                     ),
                     {"statuses": wanted, "before": int(token) if token else 2**62, "size": size},
@@ -69,7 +70,8 @@ class Queries:
             rows = await connection.execute(
                 text(
                     "SELECT alert_id FROM alert JOIN assignment USING (alert_id) WHERE unit_id = :unit_id "
-                    "AND assignment.status IN ('offered', 'delivered', 'accepted') AND alert.status = ANY(:open) "
+                    "AND assignment.status IN ('offered', 'delivered', 'accepted') AND alert.status "
+                    "= ANY(:open) "
                     "ORDER BY alert.ordinal"
                 ),
                 {"unit_id": unit_id, "open": _OPEN},
@@ -101,13 +103,16 @@ class Queries:
             if terminals:
                 await connection.execute(
                     text(
-                        "INSERT INTO connection AS known (terminal_id, unit_id, instance, connected_at_ms, seen_at) "
-                        "SELECT t, u, :instance, c, clock_timestamp() FROM unnest(CAST(:terminals AS text[]), "
+                        "INSERT INTO connection AS known (terminal_id, unit_id, instance, "
+                        "connected_at_ms, seen_at) "
+                        "SELECT t, u, :instance, c, clock_timestamp() FROM unnest(CAST(:terminals AS "
+                        "text[]), "
                         "CAST(:units AS text[]), CAST(:connected AS bigint[])) AS given (t, u, c) "
                         "ON CONFLICT (terminal_id) DO UPDATE SET unit_id = excluded.unit_id, "
                         "instance = excluded.instance, connected_at_ms = excluded.connected_at_ms, "
                         "seen_at = excluded.seen_at WHERE known.connected_at_ms <= excluded.connected_at_ms "
-                        "OR known.instance = excluded.instance OR known.seen_at < clock_timestamp() - interval '30 s'"
+                        "OR known.instance = excluded.instance OR known.seen_at < clock_timestamp() "
+                        "- interval '30 s'"
                     ),
                     {
                         "instance": request.instance,
@@ -117,11 +122,16 @@ class Queries:
                     },
                 )
             await connection.execute(
-                text("DELETE FROM connection WHERE instance = :instance AND NOT terminal_id = ANY(:terminals)"),
+                text(
+                    "DELETE FROM connection WHERE instance = :instance AND NOT terminal_id = ANY(:terminals)"
+                ),
                 {"instance": request.instance, "terminals": names},
             )
             rows = await connection.execute(
-                text("SELECT terminal_id FROM connection WHERE terminal_id = ANY(:terminals) AND instance <> :instance"),
+                text(
+                    "SELECT terminal_id FROM connection WHERE terminal_id = ANY(:terminals) AND "
+                    "instance <> :instance"
+                ),
                 {"instance": request.instance, "terminals": names},
             )
             return [row.terminal_id for row in rows]

@@ -1,7 +1,7 @@
 """Has watchlist seal an alert's text and picture again under the alert's own key, and keeps them (C13).
 
-Rows of `sealing` are the work; each is leased, so a process that dies in between delays it by seconds. Nothing waits
-for it: an alert whose evidence is not sealed goes on without, and says so.
+Rows of `sealing` are the work; each is leased, so a process that dies in between delays it by seconds.
+Nothing waits for it: an alert whose evidence is not sealed goes on without, and says so.
 """
 
 from __future__ import annotations
@@ -104,9 +104,12 @@ class Sealing:
             rows = await connection.execute(
                 text(
                     "UPDATE sealing SET attempts = attempts + 1, next_attempt_at = clock_timestamp() + "
-                    "CAST(:lease AS integer) * interval '1 second' WHERE raised_id IN (SELECT raised_id FROM sealing "
-                    "WHERE pending AND next_attempt_at <= clock_timestamp() ORDER BY next_attempt_at LIMIT :most "
-                    "FOR UPDATE SKIP LOCKED) RETURNING *, extract(epoch FROM clock_timestamp() - began_at) AS age"
+                    "CAST(:lease AS integer) * interval '1 second' WHERE raised_id IN (SELECT "
+                    "raised_id FROM sealing "
+                    "WHERE pending AND next_attempt_at <= clock_timestamp() ORDER BY next_attempt_at "
+                    "LIMIT :most "
+                    "FOR UPDATE SKIP LOCKED) RETURNING *, extract(epoch FROM clock_timestamp() - "
+                    "began_at) AS age"
                 ),
                 {"lease": _LEASE_SECONDS, "most": _AT_ONCE},
             )
@@ -129,7 +132,9 @@ class Sealing:
                 await self._evidence.promote(row.alert_id, row.picture_id, sealed.sealed_picture)
             elif not missing:
                 missing = "the picture could not be opened to seal it for the alert"
-            await self._finish(row, details=sealed.sealed_details, promoted=bool(sealed.sealed_picture), missing=missing)
+            await self._finish(
+                row, details=sealed.sealed_details, promoted=bool(sealed.sealed_picture), missing=missing
+            )
             self._failing_since = None
             SEALINGS.labels("sealed").inc()
         except grpc.aio.AioRpcError as failed:
@@ -137,10 +142,13 @@ class Sealing:
             if isinstance(error, Retry):
                 await self._later(row)
             else:
-                log.error("sealing_refused", code=failed.code().name)
+                log.exception("sealing_refused", code=failed.code().name)
                 SEALINGS.labels("refused").inc()
                 await self._finish(
-                    row, details=b"", promoted=False, missing="the watchlist service could not open what was sealed"
+                    row,
+                    details=b"",
+                    promoted=False,
+                    missing="the watchlist service could not open what was sealed",
                 )
         except Retry:
             await self._later(row)
@@ -157,7 +165,8 @@ class Sealing:
         async with transaction(self._database) as connection:
             await connection.execute(
                 text(
-                    "UPDATE sealing SET next_attempt_at = clock_timestamp() + CAST(:wait AS double precision) * "
+                    "UPDATE sealing SET next_attempt_at = clock_timestamp() + CAST(:wait AS double "
+                    "precision) * "
                     "interval '1 second' WHERE raised_id = :raised_id"
                 ),
                 {"wait": wait, "raised_id": row.raised_id},
@@ -169,7 +178,8 @@ class Sealing:
             done = await work.connection.execute(
                 text(
                     "UPDATE sealing SET pending = false, request = NULL, sealed_details = :details, "
-                    "picture_promoted = :promoted, missing_reason = :missing WHERE raised_id = :raised_id AND pending"
+                    "picture_promoted = :promoted, missing_reason = :missing WHERE raised_id = "
+                    ":raised_id AND pending"
                 ),
                 {"details": details, "promoted": promoted, "missing": missing, "raised_id": row.raised_id},
             )
@@ -193,7 +203,8 @@ class Sealing:
             row = (
                 await connection.execute(
                     text(
-                        "SELECT sealing.*, sighting.needs_confirmation FROM sealing JOIN sighting USING (raised_id) "
+                        "SELECT sealing.*, sighting.needs_confirmation FROM sealing JOIN sighting "
+                        "USING (raised_id) "
                         "WHERE sealing.alert_id = :alert_id AND NOT (:confirmed_only AND needs_confirmation) "
                         "ORDER BY needs_confirmation DESC, added_version DESC LIMIT 1"
                     ),
@@ -204,7 +215,9 @@ class Sealing:
             return SealedEvidence(missing_reason="the device read nothing and sent no picture")
         if row.pending:
             return SealedEvidence(
-                pending=True, raised_id=bytes(row.raised_id), missing_reason="the evidence is still being sealed"
+                pending=True,
+                raised_id=bytes(row.raised_id),
+                missing_reason="the evidence is still being sealed",
             )
         picture, missing = b"", row.missing_reason
         if row.picture_promoted:

@@ -40,7 +40,8 @@ log = logger(__name__)
 
 AUDIENCE = "dispatch"
 _POOL_SIZE = 14
-"""Each loop of this service (two consumers, relay, listener, tail, timers, sealing, audit) holds one at times."""
+"""Each loop of this service (two consumers, relay, listener, tail, timers, sealing, audit) holds one at
+times."""
 
 Check = Callable[[], str | None]
 
@@ -57,7 +58,9 @@ class Service:
     def __init__(self, settings: DispatchSettings) -> None:
         self._settings = settings
         self._client_id = f"dispatch-{settings.instance}"
-        pool = settings.postgres.model_copy(update={"pool_size": max(_POOL_SIZE, settings.postgres.pool_size)})
+        pool = settings.postgres.model_copy(
+            update={"pool_size": max(_POOL_SIZE, settings.postgres.pool_size)}
+        )
         self._engine = postgres.engine(pool)
         self._producer = kafka.producer(settings.kafka, client_id=self._client_id)
         self._revocations = RevocationList()
@@ -73,9 +76,7 @@ class Service:
             raised_kept_days=settings.raised_kept_days,
         )
         self.intake = Intake(self._engine, self._surroundings)
-        self.handlers = Handlers(
-            self._engine, self._surroundings, precision_floor=settings.precision_floor
-        )
+        self.handlers = Handlers(self._engine, self._surroundings, precision_floor=settings.precision_floor)
         self.queries = Queries(self._engine)
         self.operations: OperationsServer | None = None
         self.grpc: GrpcServer | None = None
@@ -120,8 +121,8 @@ class Service:
         self._stops.append(self.grpc.stop)
 
     async def _start_parts(self, sealing: Sealing, tail: AlertEventTail) -> dict[str, Check]:
-        """Everything that runs by itself; returns the readiness checks. Watchlist being away degrades sealing and
-        is told by a metric: alerts go on without."""
+        """Everything that runs by itself; returns the readiness checks. Watchlist being away degrades sealing
+        and is told by a metric: alerts go on without."""
         settings = self._settings
         database = postgres.DatabaseCheck(self._engine)
         relay = OutboxRelay(self._engine, self._producer)

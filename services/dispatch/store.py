@@ -39,12 +39,18 @@ _STATE_COLUMNS = (
     "waiting_assignment",
 )
 _INSERT_COLUMNS = ("alert_id", "policy", "names_person", "opened_at_ms", *_STATE_COLUMNS, *_FACT_COLUMNS)
-# The names come from the tuples above, never from outside.
-_INSERT_ALERT = text(
-    f"INSERT INTO alert ({', '.join(_INSERT_COLUMNS)}) VALUES (:{', :'.join(_INSERT_COLUMNS)})"  # noqa: S608
-)
+
+
+def _insert(table: str, columns: Sequence[str]) -> str:
+    """The names come from this module, never from outside."""
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES (:{', :'.join(columns)})"  # noqa: S608
+
+
+_INSERT_ALERT = text(_insert("alert", _INSERT_COLUMNS))
 _UPDATE_ALERT = text(
-    f"UPDATE alert SET {', '.join(f'{name} = :{name}' for name in _STATE_COLUMNS)} WHERE alert_id = :alert_id"  # noqa: S608
+    "UPDATE alert SET "  # noqa: S608 - as above
+    + ", ".join(f"{name} = :{name}" for name in _STATE_COLUMNS)
+    + " WHERE alert_id = :alert_id"
 )
 _ASSIGNMENT_COLUMNS = (
     "assignment_id",
@@ -60,7 +66,7 @@ _ASSIGNMENT_COLUMNS = (
     "officer",
 )
 _UPSERT_ASSIGNMENT = text(
-    f"INSERT INTO assignment ({', '.join(_ASSIGNMENT_COLUMNS)}) VALUES (:{', :'.join(_ASSIGNMENT_COLUMNS)}) "  # noqa: S608
+    _insert("assignment", _ASSIGNMENT_COLUMNS) + " "
     "ON CONFLICT (assignment_id) DO UPDATE SET status = excluded.status, "
     "delivered_at_ms = excluded.delivered_at_ms, answered_at_ms = excluded.answered_at_ms, "
     "by_voice = excluded.by_voice, officer = excluded.officer"
@@ -236,11 +242,10 @@ class Store:
 
     async def alerts(self, alert_ids: Iterable[str], *, lock: bool = True) -> dict[str, StoredAlert]:
         """The alerts that exist among these, locked in one order that everybody keeps."""
-        rows = await self._rows(
-            "SELECT * FROM alert WHERE alert_id = ANY(:ids) ORDER BY alert_id"
-            + (" FOR UPDATE" if lock else ""),
-            ids=sorted(set(alert_ids)),
-        )
+        statement = "SELECT * FROM alert WHERE alert_id = ANY(:ids) ORDER BY alert_id"
+        if lock:
+            statement += " FOR UPDATE"
+        rows = await self._rows(statement, ids=sorted(set(alert_ids)))
         return {each.alert.alert_id: each for each in await self._with_assignments(rows)}
 
     async def _with_assignments(self, rows: Sequence[Any]) -> list[StoredAlert]:
@@ -309,7 +314,8 @@ class Store:
     async def insert_sightings(self, sightings: Sequence[NewSighting]) -> None:
         await self._write_many(
             text(
-                "INSERT INTO sighting (raised_id, alert_id, added_version, device_id, token, needs_confirmation, "
+                "INSERT INTO sighting (raised_id, alert_id, added_version, device_id, token, "
+                "needs_confirmation, "
                 "has_picture, picture_missing_reason, body) VALUES (:raised_id, :alert_id, :added_version, "
                 ":device_id, :token, :needs_confirmation, false, :picture_missing_reason, :body)"
             ),
@@ -328,7 +334,8 @@ class Store:
     async def note_picture(self, raised_id: bytes, *, has_picture: bool, missing_reason: str) -> None:
         await self.connection.execute(
             text(
-                "UPDATE sighting SET has_picture = :has, picture_missing_reason = :why WHERE raised_id = :raised_id"
+                "UPDATE sighting SET has_picture = :has, picture_missing_reason = :why WHERE "
+                "raised_id = :raised_id"
             ),
             {"raised_id": raised_id, "has": has_picture, "why": missing_reason},
         )
@@ -336,8 +343,10 @@ class Store:
     async def newest_sightings(self, alert_ids: Iterable[str]) -> dict[str, list[alert_pb2.Sighting]]:
         """The newest sightings of each alert, oldest first."""
         rows = await self._rows(
-            "SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY alert_id ORDER BY added_version DESC) AS rank "
-            "FROM sighting WHERE alert_id = ANY(:ids)) AS ranked WHERE rank <= :newest ORDER BY added_version",
+            "SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY alert_id ORDER BY "
+            "added_version DESC) AS rank "
+            "FROM sighting WHERE alert_id = ANY(:ids)) AS ranked WHERE rank <= :newest ORDER BY "
+            "added_version",
             ids=list(alert_ids),
             newest=NEWEST_SIGHTINGS,
         )
@@ -354,7 +363,8 @@ class Store:
         """Alert, what it waits for, and for how many milliseconds from the database's now."""
         await self._write_many(
             text(
-                "INSERT INTO deadline (alert_id, since_version, kind, due_at) VALUES (:alert_id, :since, :kind, "
+                "INSERT INTO deadline (alert_id, since_version, kind, due_at) VALUES (:alert_id, "
+                ":since, :kind, "
                 "clock_timestamp() + CAST(:after_ms AS bigint) * interval '1 millisecond')"
             ),
             [
@@ -376,7 +386,8 @@ class Store:
             return {}
         rows = await self._rows(
             "SELECT s.* FROM suppression AS s JOIN unnest(CAST(:keys AS text[]), CAST(:tokens AS bytea[]), "
-            "CAST(:devices AS text[])) AS given (k, t, d) ON s.fold_key = k AND s.token = t AND s.device_id = d",
+            "CAST(:devices AS text[])) AS given (k, t, d) ON s.fold_key = k AND s.token = t AND "
+            "s.device_id = d",
             keys=[hit[0] for hit in hits],
             tokens=[hit[1] for hit in hits],
             devices=[hit[2] for hit in hits],
@@ -388,7 +399,8 @@ class Store:
         await self.connection.execute(
             text(
                 "INSERT INTO suppression (fold_key, token, device_id, until_ms) "
-                "SELECT DISTINCT CAST(:fold_key AS text), token, device_id, CAST(:until_ms AS bigint) FROM sighting "
+                "SELECT DISTINCT CAST(:fold_key AS text), token, device_id, CAST(:until_ms AS "
+                "bigint) FROM sighting "
                 "WHERE alert_id = :alert_id ON CONFLICT (fold_key, token, device_id) DO UPDATE "
                 "SET until_ms = greatest(suppression.until_ms, excluded.until_ms)"
             ),

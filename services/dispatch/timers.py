@@ -21,6 +21,10 @@ _EVERY_SECONDS = 0.2
 _GAP_MS = 5_000
 """Deadlines that nobody looked at for this long: that was an outage."""
 _HOUSEKEEPING_SECONDS = 600.0
+_FORGET_RAISED = (
+    "DELETE FROM raised WHERE alert_id IS NULL "
+    "AND taken_at < now() - CAST(:days AS integer) * interval '1 day'"
+)
 
 
 class Timers:
@@ -64,7 +68,8 @@ class Timers:
             self._looked_at_ms = work.now_ms
             rows = await work.connection.execute(
                 text(
-                    "SELECT alert_id, since_version, kind, floor(extract(epoch FROM due_at) * 1000)::bigint AS due_ms "
+                    "SELECT alert_id, since_version, kind, floor(extract(epoch FROM due_at) * "
+                    "1000)::bigint AS due_ms "
                     "FROM deadline WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT 500 "
                     "FOR UPDATE SKIP LOCKED"
                 )
@@ -108,11 +113,7 @@ class Timers:
         """Deletes what has served: ids that no replay can bring again, old commands, ended suppressions."""
         async with working(self._database, self._surroundings) as work:
             for statement, values in (
-                (
-                    "DELETE FROM raised WHERE taken_at < now() - CAST(:days AS integer) * interval '1 day' "
-                    "AND alert_id IS NULL",
-                    {"days": self._raised_kept_days},
-                ),
+                (_FORGET_RAISED, {"days": self._raised_kept_days}),
                 ("DELETE FROM command WHERE answered_at < now() - interval '7 days'", {}),
                 ("DELETE FROM suppression WHERE until_ms < :now", {"now": work.now_ms}),
                 ("DELETE FROM connection WHERE seen_at < now() - interval '1 day'", {}),

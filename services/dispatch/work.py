@@ -158,9 +158,7 @@ class Work:
             return self.apply(domain.escalate(alert, reason=reason, actor=ACTOR, now_ms=self.now_ms))
         return await self.offer(alert_id, route.unit_id, route.reasons, ACTOR)
 
-    async def offer(
-        self, alert_id: str, unit_id: str, reasons: tuple[str, ...], actor: str
-    ) -> domain.Alert:
+    async def offer(self, alert_id: str, unit_id: str, reasons: tuple[str, ...], actor: str) -> domain.Alert:
         """Offers the alert to this unit."""
         alert = self._alerts[alert_id]
         change = domain.offer(
@@ -190,7 +188,10 @@ class Work:
         await self.store.put_assignments(changed)
         times = self._surroundings.times
         await self.store.insert_deadlines(
-            [(alert_id, waiting, times.of(waiting.kind)) for (alert_id, _), waiting in self._deadlines.items()]
+            [
+                (alert_id, waiting, times.of(waiting.kind))
+                for (alert_id, _), waiting in self._deadlines.items()
+            ]
         )
         for alert_id in self._confirmed:
             await self.store.confirm_sightings(alert_id, self._alerts[alert_id].pending)

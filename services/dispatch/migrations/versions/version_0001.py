@@ -52,7 +52,8 @@ _STATEMENTS = (
         version bigint NOT NULL CHECK (version > 0),
         status text NOT NULL CONSTRAINT alert_status_is_known
             CHECK (status IN {_OPEN} OR status IN ('closed', 'rejected', 'cancelled')),
-        policy text NOT NULL CONSTRAINT alert_policy_is_known CHECK (policy IN ('confirm_first', 'send_at_once')),
+        policy text NOT NULL CONSTRAINT alert_policy_is_known
+            CHECK (policy IN ('confirm_first', 'send_at_once')),
         names_person boolean NOT NULL,
         severity integer NOT NULL,
         opened_at_ms bigint NOT NULL,
@@ -118,7 +119,10 @@ _STATEMENTS = (
       RETURN NEW;
     END $$
     """,
-    "CREATE TRIGGER alert_end_is_final BEFORE UPDATE ON alert FOR EACH ROW EXECUTE FUNCTION alert_end_is_final()",
+    """
+    CREATE TRIGGER alert_end_is_final BEFORE UPDATE ON alert
+    FOR EACH ROW EXECUTE FUNCTION alert_end_is_final()
+    """,
     """
     CREATE TABLE sighting (
         raised_id bytea PRIMARY KEY REFERENCES raised (raised_id),
@@ -165,9 +169,11 @@ _STATEMENTS = (
       RETURN NEW;
     END $$
     """,
-    "CREATE TRIGGER assignment_needs_confirmed_alert BEFORE INSERT ON assignment "
-    "FOR EACH ROW EXECUTE FUNCTION assignment_needs_confirmed_alert()",
-    # Rows, so that whichever instance is alive fires them; void where the alert no longer waits since the version.
+    """
+    CREATE TRIGGER assignment_needs_confirmed_alert BEFORE INSERT ON assignment
+    FOR EACH ROW EXECUTE FUNCTION assignment_needs_confirmed_alert()
+    """,
+    # Rows, so that whichever instance is alive fires them; void where the alert no longer waits since then.
     """
     CREATE TABLE deadline (
         alert_id text NOT NULL REFERENCES alert (alert_id),
@@ -243,8 +249,8 @@ _STATEMENTS = (
 
 def upgrade() -> None:
     """Creates everything."""
-    create_outbox(op)
-    create_audit(op)
+    create_outbox(op)  # type: ignore[arg-type]
+    create_audit(op)  # type: ignore[arg-type]
     for statement in _STATEMENTS:
         op.execute(statement)
 

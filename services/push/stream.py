@@ -1,0 +1,272 @@
+"""One terminal's stream: what it is sent, in order, and what it answers (C10, C17)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from alerthub.alert_events import AlertEventTail, TailedEvent
+from alerthub.api.v1 import alert_pb2, patrol_pb2
+from alerthub.domain.errors import Refuse, Retry
+from alerthub.identity import Caller, NotAuthenticatedError
+from alerthub.telemetry import logger
+from services.push.cards import Card, UnconfirmedError, card_for, read_age_ms
+from services.push.commands import Commands
+from services.push.metrics import PUSH_SECONDS, PUSHED, REFUSED
+from services.push.opening import Opened, Opening
+from services.push.settings import PushSettings
+from services.push.signing_on import SigningOn
+
+log = logger(__name__)
+
+Write = Callable[[patrol_pb2.HubMessage], Awaitable[None]]
+_OPENS_AGAIN = frozenset({alert_pb2.ALERT_EVENT_KIND_EVIDENCE_SEALED, alert_pb2.ALERT_EVENT_KIND_CONFIRMED})
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Why a stream ends. `signed_off`: the terminal forgets what was opened for the officer."""
+
+    label: str
+    reason: str
+    signed_off: bool = False
+    unauthenticated: bool = False
+
+
+class TerminalStream:
+    """A connected terminal with an officer signed on."""
+
+    def __init__(
+        self,
+        settings: PushSettings,
+        *,
+        terminal_id: str,
+        unit_id: str,
+        officer: Caller,
+        officer_token: str,
+        tail: AlertEventTail,
+        opening: Opening,
+        commands: Commands,
+        signing_on: SigningOn,
+        load: Callable[[str], Awaitable[list[alert_pb2.Alert]]],
+    ) -> None:
+        self._settings = settings
+        self.terminal_id = terminal_id
+        self.unit_id = unit_id
+        self.officer = officer
+        self.connected_at_ms = now_ms()
+        self._officer_token = officer_token
+        self._tail = tail
+        self._opening = opening
+        self._commands = commands
+        self._signing_on = signing_on
+        self._load = load
+        self._queue: asyncio.Queue[TailedEvent | patrol_pb2.CommandAnswer | None] = asyncio.Queue()
+        self._end: End | None = None
+        self._held: set[str] = set()
+        self._versions: dict[str, int] = {}
+        self._opened: dict[str, Opened] = {}
+        self._heartbeat_at = 0.0
+
+    def end(self, end: End) -> None:
+        """Ends the stream after the message that is being written. The first reason counts."""
+        if self._end is None:
+            self._end = end
+            self._queue.put_nowait(None)
+
+    def check(self) -> None:
+        """Ends it where the officer may no longer see it: revoked, off shift, or the token ran out (S2)."""
+        why = self._signing_on.signed_off_because(self.officer, self.unit_id, now_ms())
+        if why:
+            self.end(End("signed_off", why, signed_off=True))
+        elif self.officer.expires_at_ms <= now_ms():
+            self.end(End("token_expired", "the token has expired: renew it in time", unauthenticated=True))
+
+    # To the terminal
+
+    async def run(self, resume_token: str, write: Write) -> End:
+        """Sends until the stream ends; returns why it did."""
+        unsubscribe = self._tail.subscribe(self._take)
+        try:
+            # No await between subscribing, noting the place and replaying: nothing falls in between (C10).
+            began_at = self._tail.resume_token()
+            missed = self._tail.replay(resume_token, self.unit_id) if resume_token else None
+            open_alerts = await self._load(self.unit_id)
+            await self._write(write, welcome=self._welcome(snapshot=missed is None))
+            if missed is None:
+                for alert in open_alerts:
+                    await self._forward(
+                        write, alert, alert_pb2.ALERT_EVENT_KIND_UNSPECIFIED, "", occurred_at_ms=0
+                    )
+                await self._write(write, began_at, heartbeat=self._heartbeat(snapshot_complete=True))
+            else:
+                # What the terminal holds from before must leave its screen when it ends.
+                self._held.update(alert.alert_id for alert in open_alerts)
+                self._held.update(each.event.alert.alert_id for each in missed)
+                for each in missed:
+                    await self._forward_event(write, each)
+                await self._write(write, began_at, heartbeat=self._heartbeat())
+            return await self._follow(write)
+        finally:
+            unsubscribe()
+
+    async def _follow(self, write: Write) -> End:
+        while self._end is None:
+            wait = self._heartbeat_at + self._settings.heartbeat_seconds - time.monotonic()
+            if wait <= 0:
+                self.check()
+                if self._end is None:
+                    await self._write(write, heartbeat=self._heartbeat())
+                continue
+            try:
+                async with asyncio.timeout(wait):
+                    item = await self._queue.get()
+            except TimeoutError:
+                continue
+            if self._end is not None:
+                break
+            if isinstance(item, TailedEvent):
+                await self._forward_event(write, item)
+            elif item is not None:
+                await self._write(write, answer=item)
+        end = self._end or End("ended", "")
+        if end.signed_off:
+            await self._write(write, signed_off=patrol_pb2.SignedOff(reason=end.reason))
+        return end
+
+    def _take(self, event: TailedEvent) -> None:
+        if self.unit_id not in event.unit_ids or self._end is not None:
+            return
+        if self._queue.qsize() >= self._settings.queue_messages:
+            self.end(End("too_slow", "the terminal is too slow: it resumes where it was"))
+            return
+        self._queue.put_nowait(event)
+
+    async def _forward_event(self, write: Write, tailed: TailedEvent) -> None:
+        event = tailed.event
+        await self._forward(
+            write, event.alert, event.kind, tailed.resume_token, occurred_at_ms=event.occurred_at_ms
+        )
+
+    async def _forward(
+        self,
+        write: Write,
+        alert: alert_pb2.Alert,
+        because: alert_pb2.AlertEventKind.ValueType,
+        resume_token: str,
+        *,
+        occurred_at_ms: int,
+    ) -> None:
+        if alert.version <= self._versions.get(alert.alert_id, 0):
+            return
+        try:
+            card = card_for(alert, self.unit_id)
+        except UnconfirmedError:
+            REFUSED.inc()
+            log.exception("unconfirmed_alert_not_sent", alert_id=alert.alert_id)
+            return
+        if card is None or (not card.shown and alert.alert_id not in self._held):
+            return
+        push = patrol_pb2.AlertPush(alert=card.alert, assignment_id=card.assignment_id, because=because)
+        self._versions[alert.alert_id] = alert.version
+        if card.shown:
+            self._held.add(alert.alert_id)
+            await self._add_details(push, card, because)
+        else:
+            self._held.discard(alert.alert_id)
+            self._opened.pop(alert.alert_id, None)
+        await self._write(write, resume_token, alert=push)
+        PUSHED.labels("with" if push.HasField("details") else "without").inc()
+        if occurred_at_ms:
+            PUSH_SECONDS.observe(max(0, now_ms() - occurred_at_ms) / 1_000)
+
+    async def _add_details(
+        self, push: patrol_pb2.AlertPush, card: Card, because: alert_pb2.AlertEventKind.ValueType
+    ) -> None:
+        alert = card.alert
+        known = self._opened.get(alert.alert_id)
+        opened, fresh = known, False
+        if known is None or known.details is None or because in _OPENS_AGAIN:
+            opened = await self._opening.open(
+                alert_id=alert.alert_id,
+                entry_id=alert.entry_id,
+                rule_id=alert.rule_id,
+                unit_id=self.unit_id,
+                terminal_id=self.terminal_id,
+                officer_token=self._officer_token,
+                known=known,
+            )
+            fresh = opened is not known
+            if opened.details is not None or known is None:
+                self._opened[alert.alert_id] = opened
+            elif known.details is not None:
+                opened = known
+        if opened is None or opened.details is None:
+            push.details_missing_reason = opened.missing_reason if opened is not None else "not opened"
+        else:
+            push.details.CopyFrom(opened.details)
+            if fresh:
+                # Later messages leave the picture out: the terminal has it.
+                push.picture = opened.picture
+        push.read_age_ms = read_age_ms(alert, now_ms())
+
+    def _welcome(self, *, snapshot: bool) -> patrol_pb2.Welcome:
+        return patrol_pb2.Welcome(
+            unit_id=self.unit_id,
+            officer=self.officer.name,
+            server_time_ms=now_ms(),
+            snapshot_follows=snapshot,
+        )
+
+    def _heartbeat(self, *, snapshot_complete: bool = False) -> patrol_pb2.HubHeartbeat:
+        self._heartbeat_at = time.monotonic()
+        return patrol_pb2.HubHeartbeat(server_time_ms=now_ms(), snapshot_complete=snapshot_complete)
+
+    async def _write(self, write: Write, resume_token: str = "", **message: Any) -> None:
+        try:
+            async with asyncio.timeout(self._settings.write_timeout_seconds):
+                await write(patrol_pb2.HubMessage(resume_token=resume_token, **message))
+        except TimeoutError:
+            raise Retry("the terminal takes nothing: it resumes where it was") from None
+
+    # From the terminal
+
+    async def read(self, messages: AsyncIterator[patrol_pb2.TerminalMessage]) -> None:
+        """Takes the terminal's commands in order until it hangs up. Each is answered once the hub has it."""
+        async for message in messages:
+            kind = message.WhichOneof("message")
+            if kind == "sign_on":
+                raise Refuse("sign_on", "once, as the first message of a stream")
+            if kind == "renew_token":
+                answer = self._renew(message)
+            else:
+                answer = await self._commands.carry_out(
+                    message, terminal_id=self.terminal_id, unit_id=self.unit_id, officer=self.officer.name
+                )
+            self._queue.put_nowait(answer)
+            await self._room()
+        self.end(End("hung_up", ""))
+
+    async def _room(self) -> None:
+        """A terminal that sends and does not read must not fill the memory."""
+        while True:
+            if self._queue.qsize() < self._settings.queue_messages or self._end is not None:
+                return
+            await asyncio.sleep(0.05)
+
+    def _renew(self, message: patrol_pb2.TerminalMessage) -> patrol_pb2.CommandAnswer:
+        token = message.renew_token.officer_token
+        officer = self._signing_on.admit(token, self.unit_id, now_ms())
+        if officer.name != self.officer.name:
+            raise NotAuthenticatedError("the token is another officer's: sign on anew")
+        self.officer, self._officer_token = officer, token
+        return patrol_pb2.CommandAnswer(
+            command_id=message.command_id, result=patrol_pb2.CommandAnswer.RESULT_DONE
+        )
