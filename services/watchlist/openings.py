@@ -142,13 +142,17 @@ class OpeningHandlers:
             self._check_token(request, identifier, details, entry, time_ms)
         picture = b""
         if request.sealed_picture:
-            picture = _open(
-                opener,
-                request.sealed_picture,
-                wrapped.get(observation.picture_data_key_id),
-                picture_associated(observation.observation_id, observation.picture_id),
-                field="sealed_picture",
-            )
+            try:
+                picture = _open(
+                    opener,
+                    request.sealed_picture,
+                    wrapped.get(observation.picture_data_key_id),
+                    picture_associated(observation.observation_id, observation.picture_id),
+                    field="sealed_picture",
+                )
+            except Refuse:
+                # The text was found right: the alert goes on without its picture, and its card says why.
+                metrics.seals.labels("without_picture").inc()
         return details, picture
 
     def _check_token(

@@ -71,6 +71,7 @@ class Service:
             retention_ms=settings.timing().retention_ms,
             alert_keys_days=settings.alert_keys_days,
         )
+        self.entries_republisher: Republisher
         self.operations: OperationsServer | None = None
         self.grpc: GrpcServer | None = None
 
@@ -144,7 +145,7 @@ class Service:
             apply=partial(_apply_revocation, self._revocations),
             on_failure=self._fail,
         )
-        entries = self._republisher(
+        self.entries_republisher = entries = self._republisher(
             "watchlist",
             version_of=lambda value: watchlist_pb2.PublishedEntry.FromString(value).version,
             versions=store.versions_on_topic,

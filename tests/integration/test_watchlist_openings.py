@@ -152,6 +152,17 @@ async def test_watchlist_a_vehicle_without_a_plate_has_a_picture_only(hub: Hub) 
     assert (opened.details.identifier, opened.picture) == ("", PICTURE)
 
 
+async def test_watchlist_a_picture_of_another_observation_is_left_out(hub: Hub) -> None:
+    entry_id = await hub.listed(PLATE)
+    gateway = await hub.gateway()
+    request = gateway.seal_request(PLATE, alert_id="a1", entry_id=entry_id, picture=PICTURE)
+    other = gateway.seal_request(PLATE, alert_id="a1", entry_id=entry_id, picture=PICTURE)
+    request.sealed_picture = other.sealed_picture
+    answer = await hub.as_service("dispatch").SealForAlert(request)
+    assert answer.sealed_details
+    assert not answer.sealed_picture
+
+
 async def test_watchlist_what_was_sealed_for_one_alert_does_not_open_as_another(hub: Hub) -> None:
     entry_id = await hub.listed(PLATE)
     first = await sealed(hub, "a1", entry_id=entry_id)

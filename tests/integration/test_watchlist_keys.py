@@ -1,0 +1,264 @@
+"""Keys, masks and epochs between the real service and gateways (C9, C12, refusal 3)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+import pytest
+from watchlist_support import (
+    EDITOR,
+    Gateway,
+    Hub,
+    command,
+    hub_fixture,  # noqa: F401 - pytest finds it by its name
+    new_entry,
+    now_ms,
+    refused,
+    start_watchlist_fixture,  # noqa: F401
+)
+
+from alerthub import kafka
+from alerthub.api.v1 import watchlist_pb2
+from alerthub.domain.identifiers import IdentifierKind
+from alerthub.grpc_errors import field_violations
+from alerthub.postgres import transaction
+from services.watchlist import key_store
+from services.watchlist.settings import WatchlistSettings
+
+PLATE = "冀RA8HK5"
+WILDCARD = "1110111"
+HOUR_MS = 3_600_000
+
+Start = Callable[..., Awaitable[Hub]]
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], *, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        await asyncio.sleep(0.05)
+
+
+class Reporting:
+    """A gateway as it reports each second: prepared follows what it was given, unless it lags."""
+
+    def __init__(self, hub: Hub, gateway_id: str, *, lags: bool = False) -> None:
+        self._stub = hub.key_service()
+        self._gateway_id = gateway_id
+        self._lags = lags
+        self.answer = watchlist_pb2.SynchroniseKeysResponse()
+
+    async def report(self) -> watchlist_pb2.SynchroniseKeysResponse:
+        self.answer = await self._stub.SynchroniseKeys(
+            watchlist_pb2.SynchroniseKeysRequest(
+                gateway_id=self._gateway_id,
+                matching_version=self.answer.in_force.version,
+                prepared_version=0 if self._lags else self.answer.next.version,
+            )
+        )
+        return self.answer
+
+
+def set_clock(hub: Hub, offset_ms: int) -> None:
+    """The service's jobs and keys see a time that is ahead."""
+    for part in (hub.service.jobs, hub.service.key_handlers):
+        part._now_ms = lambda: now_ms() + offset_ms  # type: ignore[method-assign]
+
+
+async def test_watchlist_a_gateway_gets_keys_and_to_whom_it_seals(hub: Hub) -> None:
+    answer = await Reporting(hub, "g1").report()
+    assert answer.in_force.masks == ["exact", "confusable", "no-province"]
+    assert len(answer.in_force.epoch_key) == 32
+    assert answer.recipient.valid_until_ms > now_ms() + HOUR_MS
+
+
+@pytest.mark.parametrize("service", ["correlator", "dispatch", "push", "registry", "console"])
+async def test_watchlist_nobody_but_a_gateway_gets_keys(hub: Hub, service: str) -> None:
+    error = await refused(
+        hub.key_service(service).SynchroniseKeys(watchlist_pb2.SynchroniseKeysRequest(gateway_id="g"))
+    )
+    assert error.code() is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_watchlist_a_new_mask_is_in_force_only_once_every_live_gateway_has_it(hub: Hub) -> None:
+    prompt, late = Reporting(hub, "g1"), Reporting(hub, "g2")
+    await prompt.report()
+    await late.report()
+    await hub.listed(PLATE, masks=("exact", WILDCARD))
+
+    async def prompt_has_it() -> bool:
+        return (await prompt.report()).next.masks == ["exact", "confusable", "no-province", WILDCARD]
+
+    await eventually(prompt_has_it)
+    await prompt.report()
+    await hub.service.jobs.round()
+    assert WILDCARD not in (await prompt.report()).in_force.masks
+    # The second gateway hears of it, and says so.
+    await late.report()
+    await late.report()
+
+    async def in_force() -> bool:
+        return WILDCARD in (await prompt.report()).in_force.masks
+
+    await eventually(in_force)
+    value = await hub.on_topic(
+        "matching",
+        "matching",
+        lambda value: WILDCARD in watchlist_pb2.MatchingConfiguration.FromString(value or b"").masks,
+    )
+    assert watchlist_pb2.MatchingConfiguration.FromString(value or b"").version == 2
+
+
+async def test_watchlist_a_seventeenth_mask_is_refused(hub: Hub) -> None:
+    wildcards = [("1" * i) + "0" + "1" * (6 - i) for i in range(7)]
+    longer = [("1" * i) + "0" + "1" * (7 - i) for i in range(6)]
+    await hub.entered(PLATE, masks=tuple(wildcards))
+    await hub.entered("京AD12345", masks=tuple(longer))
+    error = await refused(
+        hub.as_person("lin", EDITOR).AddEntry(
+            watchlist_pb2.AddEntryRequest(
+                command_id=command(), entry=new_entry("京AD12345", masks=("11111101",))
+            )
+        )
+    )
+    assert [violation.field for violation in field_violations(error)] == ["masks"]
+
+
+async def test_watchlist_while_epochs_overlap_entries_carry_both_tokens_and_then_the_old_key_ends(
+    hub: Hub,
+) -> None:
+    entry_id = await hub.listed(PLATE)
+    old = Gateway(await Reporting(hub, "g1").report())
+    set_clock(hub, 12 * HOUR_MS)
+    await hub.service.jobs.round()
+    both = await hub.published(entry_id, lambda value: len(value.tokens) == 2)
+    assert old.blinder.token(IdentifierKind.PLATE, PLATE, "exact") in {t.token for t in both.tokens}
+
+    async def changed() -> bool:
+        await hub.service.jobs.round()
+        return (await hub.gateway()).configuration.epoch != old.configuration.epoch
+
+    await eventually(changed)
+    new = await hub.gateway()
+    assert new.blinder.token(IdentifierKind.PLATE, PLATE, "exact") in {t.token for t in both.tokens}
+    # A read of the old epoch that was still on its way is found right.
+    old.keyring = new.keyring
+    await hub.as_service("dispatch").SealForAlert(old.seal_request(PLATE, alert_id="a1", entry_id=entry_id))
+    set_clock(hub, 13 * HOUR_MS + 60_000)
+    await hub.service.jobs.round()
+    assert hub.service._keys.inventory().epochs == (new.configuration.epoch,)
+    error = await refused(
+        hub.as_service("dispatch").SealForAlert(old.seal_request(PLATE, alert_id="a2", entry_id=entry_id))
+    )
+    assert [violation.field for violation in field_violations(error)] == ["epoch"]
+
+
+async def test_watchlist_the_sealing_key_changes_each_hour_and_ends_with_the_retention(hub: Hub) -> None:
+    first = (await hub.gateway()).keyring._recipient
+    set_clock(hub, HOUR_MS)
+    await hub.service.key_handlers.renew_recipient()
+    second = (await hub.gateway()).keyring._recipient
+    assert first is not None
+    assert second is not None
+    assert first.key_id != second.key_id
+    set_clock(hub, int(2.3 * HOUR_MS))
+    await hub.service.key_handlers.destroy_due()
+    assert hub.service._keys.inventory().recipients == (second.key_id,)
+
+
+async def test_watchlist_no_key_lies_in_the_database(hub: Hub) -> None:
+    entry_id = await hub.listed(PLATE)
+    gateway = await hub.gateway()
+    await hub.as_service("dispatch").SealForAlert(
+        gateway.seal_request(PLATE, alert_id="a1", entry_id=entry_id)
+    )
+    tables = await hub.sql(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
+    )
+    dump = ""
+    for (table,) in tables:
+        rows = await hub.sql(f'SELECT row::text FROM "{table}" AS row')  # noqa: S608 - names from the catalogue
+        dump += "".join(str(row[0]) for row in rows)
+    assert entry_id in dump
+    keys = [gateway.configuration.epoch_key, hub.service._keys.entry_key(), hub.service._keys.alert_key()]
+    for key in keys:
+        assert key.hex() not in dump
+
+
+async def test_watchlist_a_restart_goes_on_with_the_same_epoch(
+    fresh_schemas: None, start_watchlist: Start
+) -> None:
+    first = await start_watchlist()
+    before = await first.gateway()
+    await first.service.stop()
+    again = await start_watchlist()
+    assert (await again.gateway()).configuration == before.configuration
+
+
+async def test_watchlist_an_epoch_whose_key_is_lost_is_replaced_and_entries_follow(
+    fresh_schemas: None, start_watchlist: Start
+) -> None:
+    first = await start_watchlist()
+    entry_id = await first.listed(PLATE)
+    old = await first.gateway()
+    await first.service.stop()
+    first.service._keys.destroy_epoch(old.configuration.epoch)
+    again = await start_watchlist()
+    new = await again.gateway()
+    assert new.configuration.version == old.configuration.version + 1
+    token = new.blinder.token(IdentifierKind.PLATE, PLATE, "exact")
+    await again.published(entry_id, lambda value: token in {t.token for t in value.tokens})
+
+
+async def test_watchlist_a_value_that_the_topic_lacks_is_published_again(hub: Hub) -> None:
+    entry_id = await hub.listed(PLATE)
+    value = await hub.published(entry_id)
+    producer = kafka.producer(hub.kafka_settings("watchlist"), client_id="test")
+    await producer.start()
+    # A relay that had lost its lock writes an older value late.
+    older = watchlist_pb2.PublishedEntry(entry_id=entry_id, version=1)
+    await producer.send_and_wait("watchlist", older.SerializeToString(), key=entry_id.encode())
+    await producer.stop()
+    republisher = hub.service.entries_republisher
+
+    async def topic_is_behind() -> bool:
+        return republisher._on_topic.get(entry_id) == 1
+
+    await eventually(topic_is_behind)
+    await republisher.compare_and_publish()
+
+    async def topic_is_right() -> bool:
+        return republisher._on_topic.get(entry_id) == value.version
+
+    await eventually(topic_is_right)
+
+
+async def test_watchlist_a_thousand_entries_are_keyed_again_within_seconds(hub: Hub) -> None:
+    entries = [new_entry(f"京A{number:05d}") for number in range(1000)]
+    await hub.as_person("lin", EDITOR).ImportEntries(
+        watchlist_pb2.ImportEntriesRequest(command_id=command(), entries=entries)
+    )
+    await hub.sql(
+        "UPDATE entry SET status = 2, approved_by = 'chen', active_from_ms = 1, version = 2,"
+        " newest_epoch = ' '"
+    )
+    began = time.monotonic()
+    await hub.service.jobs.key_again()
+    async with transaction(hub.service.engine) as connection:
+        state = await key_store.matching_state(connection)
+    assert state is not None
+    assert await hub.sql("SELECT DISTINCT newest_epoch, version FROM entry") == [
+        (state.matching.in_force.epoch.name, 3)
+    ]
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("minutes", [0, 24 * 60 + 1])
+def test_watchlist_a_retention_above_a_day_is_refused(minutes: int) -> None:
+    values: dict[str, Any] = {"observations_retention_minutes": minutes}
+    with pytest.raises(ValueError, match="observations_retention_minutes"):
+        WatchlistSettings.model_validate(values)
