@@ -20,9 +20,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from google.protobuf.message import DecodeError
 
-from alerthub.api.v1 import access_pb2
-from alerthub.domain.errors import AlertHubError
+from alerthub.api.v1 import access_pb2, registry_pb2
+from alerthub.domain.errors import AlertHubError, DeadLetter
 
 TOKEN_LIFETIME_SECONDS = 300
 """S2: a person's token lives five minutes; a stolen one is worth no more than that."""
@@ -257,6 +258,20 @@ class RevocationList:
         self._entries[entry.subject] = entry
         for subscriber in tuple(self._subscribers):
             subscriber()
+
+    def apply(self, key: str, value: bytes | None) -> None:
+        """Takes a record of the topic `revocations`: made to be a CompactedReplica's `apply`.
+
+        Raises DeadLetter for a value that nobody of us wrote.
+        """
+        if value is None:
+            self.forget(key)
+            return
+        try:
+            told = registry_pb2.Revocation.FromString(value)
+        except DecodeError:
+            raise DeadLetter("a value that is no revocation") from None
+        self.put(RevocationEntry(told.subject, told.version, told.revoked_at_ms, told.reinstated))
 
     def forget(self, subject: str) -> None:
         """The owner removed the subject for good."""
