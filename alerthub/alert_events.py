@@ -152,10 +152,9 @@ class AlertEventTail:
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _begin(self, consumer: AIOKafkaConsumer) -> None:
-        topic_id = await asyncio.to_thread(self._read_topic_id)
-        partitions = [
-            TopicPartition(TOPIC, partition) for partition in consumer.partitions_for_topic(TOPIC) or ()
-        ]
+        # A consumer that subscribes to nothing knows no topic's partitions: the description says both.
+        topic_id, numbers = await asyncio.to_thread(self._describe_topic)
+        partitions = [TopicPartition(TOPIC, number) for number in numbers]
         if not partitions:
             raise LookupError(TOPIC)
         consumer.assign(partitions)
@@ -174,10 +173,12 @@ class AlertEventTail:
             self._positions[partition.partition] = self._oldest[partition.partition] = start
         self._topic_id = topic_id
 
-    def _read_topic_id(self) -> str:
+    def _describe_topic(self) -> tuple[str, list[int]]:
+        """The topic's id and its partitions."""
         administrator = kafka.administrator(self._settings)
         described = administrator.describe_topics(TopicCollection([TOPIC]), request_timeout=10)[TOPIC]
-        return str(described.result(timeout=15).topic_id)
+        description = described.result(timeout=15)
+        return str(description.topic_id), [int(each.id) for each in description.partitions]
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         while True:

@@ -228,10 +228,9 @@ class EntryTail:
             await asyncio.sleep(0.5)
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
-        topic_id = await asyncio.to_thread(self._read_topic_id)
-        self._partitions = [
-            TopicPartition(TOPIC, each) for each in consumer.partitions_for_topic(TOPIC) or ()
-        ]
+        # A consumer that subscribes to nothing knows no topic's partitions: the description says both.
+        topic_id, numbers = await asyncio.to_thread(self._describe_topic)
+        self._partitions = [TopicPartition(TOPIC, number) for number in numbers]
         if not self._partitions:
             raise LookupError(TOPIC)
         consumer.assign(self._partitions)
@@ -270,8 +269,10 @@ class EntryTail:
             log.exception("watchlist_value_undecodable", offset=getattr(record, "offset", -1))
             return None
 
-    def _read_topic_id(self) -> str:
-        described = kafka.administrator(self._settings).describe_topics(
-            TopicCollection([TOPIC]), request_timeout=10
-        )[TOPIC]
-        return str(described.result(timeout=15).topic_id)
+    def _describe_topic(self) -> tuple[str, list[int]]:
+        """The topic's id and its partitions."""
+        # Held until the answer is there: a client that is collected ends its requests.
+        administrator = kafka.administrator(self._settings)
+        described = administrator.describe_topics(TopicCollection([TOPIC]), request_timeout=10)[TOPIC]
+        description = described.result(timeout=15)
+        return str(description.topic_id), [int(each.id) for each in description.partitions]
