@@ -118,7 +118,7 @@ def test_no_account_without_an_approved_proposal(registry: RunningRegistry, uniq
         "INSERT INTO account (account, password_hash, roles, created_at_ms)"
         " VALUES (:'account', :'hash', '{ROLE_OFFICER}', 3)"
     )
-    refused(registry, statement, "violates check constraint", account=account, hash=HASH)
+    refused(registry, statement, "account_needs_two_persons", account=account, hash=HASH)
     registry.sql(APPROVE, proposal=waiting, by="editor-2")
     create(registry, account, waiting)
 
