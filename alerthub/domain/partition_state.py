@@ -7,7 +7,7 @@ applied the same batches hold the same state, whoever of them wrote it down (C4)
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from alerthub.domain.rules import dwell
 from alerthub.domain.rules.dwell import Stay
@@ -132,8 +132,10 @@ class District:
 
     def keep(self, rule_id: str, before: Stay, after: Stay) -> None:
         """Replaces the stay. `before` is what `stay` gave; the subject may differ."""
-        if self.stays.get((rule_id, before.subject)) is before:
-            self.drop(rule_id, before)
+        for subject in {before.subject, after.subject}:
+            known = self.stays.get((rule_id, subject))
+            if known is not None:
+                self.drop(rule_id, known)
         self._put(rule_id, after)
         self.changed = True
         while len(self.stays) > MAXIMUM_STAYS:
@@ -144,13 +146,19 @@ class District:
     def drop(self, rule_id: str, stay: Stay) -> None:
         """Forgets a stay."""
         del self.stays[rule_id, stay.subject]
-        self._by_track.pop((rule_id, stay.device_id, stay.track_id), None)
+        if stay.track_id:
+            del self._by_track[rule_id, stay.device_id, stay.track_id]
         self.changed = True
 
     def _put(self, rule_id: str, stay: Stay) -> None:
-        self.stays[rule_id, stay.subject] = stay
+        """A track names one stay: another one that it named before goes on under its token alone."""
         if stay.track_id:
-            self._by_track[rule_id, stay.device_id, stay.track_id] = stay.subject
+            track = (rule_id, stay.device_id, stay.track_id)
+            other = self._by_track.get(track)
+            if other is not None and other != stay.subject:
+                self.stays[rule_id, other] = replace(self.stays[rule_id, other], track_id="")
+            self._by_track[track] = stay.subject
+        self.stays[rule_id, stay.subject] = stay
 
 
 def _last_heard_of(item: tuple[tuple[str, str], Stay]) -> tuple[int, tuple[str, str]]:

@@ -26,7 +26,7 @@ from alerthub.domain.rules.interface import (
 )
 from alerthub.domain.schedule import is_in_force
 
-MAXIMUM_SPANS = 8
+MAXIMUM_SPANS = 6
 """Of one stay: the newest. More than two need a device whose clock jumps."""
 
 _LONGEST_TRACK = 64

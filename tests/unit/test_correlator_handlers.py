@@ -1,0 +1,181 @@
+"""Taking a batch: the gate, the assignment, what cannot be decoded, and the bytes that wait."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+from correlator_builders import NOW, batch, read
+from faust.types import TP
+
+from alerthub.api.v1.observation_pb2 import DeadLetter, Observation, ObservationBatch
+from services.correlator.application import Budget, build_application, build_table
+from services.correlator.checkpoint import Checkpoint
+from services.correlator.handlers import MAXIMUM_OBSERVATIONS, BatchHandler
+from services.correlator.replicas import Reference
+from services.correlator.settings import CorrelatorSettings
+from services.correlator.state import Working
+
+
+@dataclass
+class Message:
+    offset: int
+    value: bytes | None
+    topic: str = "observations"
+    partition: int = 3
+
+
+@dataclass
+class Event:
+    message: Message
+    acknowledged: bool = False
+
+    def ack(self) -> None:
+        self.acknowledged = True
+
+
+@dataclass
+class Gate:
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def closed_because(self) -> str | None:
+        return None if self.opened.is_set() else "closed"
+
+    async def wait(self) -> None:
+        await self.opened.wait()
+
+
+class Worker:
+    def __init__(self) -> None:
+        self.gate = Gate()
+        self.gate.opened.set()
+        self.letters: list[DeadLetter] = []
+        self.working = Working(build_table(build_application(CorrelatorSettings())))
+        self.working.begin([3], b"topic")
+        self.checkpoint = Checkpoint(capture=list, send=self.never, keep=lambda _: None, generation=lambda: 0)
+        self.handler = BatchHandler(
+            gate=self.gate,
+            reference=Reference(),
+            working=self.working,
+            checkpoint=self.checkpoint,
+            send_alert=self.never,
+            send_dead_letter=self.put_aside,
+            clock=lambda: NOW,
+        )
+
+    def never(self, *_: object) -> asyncio.Future[object]:
+        raise AssertionError
+
+    def put_aside(self, _: bytes, value: bytes) -> asyncio.Future[object]:
+        self.letters.append(DeadLetter.FromString(value))
+        done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+
+def good(offset: int) -> Event:
+    return Event(Message(offset, batch(read(str(offset), "another")).SerializeToString()))
+
+
+async def test_a_batch_waits_for_the_gate_and_is_applied_then() -> None:
+    worker = Worker()
+    worker.gate.opened.clear()
+
+    taking = asyncio.create_task(worker.handler.take(good(0)))
+    await asyncio.sleep(0)
+    assert worker.working.state(3).counts.received == 0
+    worker.gate.opened.set()
+    await taking
+
+    assert worker.working.state(3).counts.received == 1
+
+
+async def test_a_batch_whose_partition_was_taken_away_while_it_waited_is_not_applied() -> None:
+    worker = Worker()
+    worker.gate.opened.clear()
+    taking = asyncio.create_task(worker.handler.take(good(0)))
+    await asyncio.sleep(0)
+
+    # when the partition goes away and comes back before the gate opens
+    worker.working.end()
+    worker.working.begin([3], b"topic")
+    worker.gate.opened.set()
+    await taking
+
+    assert worker.working.state(3).counts.received == 0
+    assert worker.checkpoint.waiting == 0
+
+
+async def test_a_batch_of_a_partition_that_is_not_held_is_left_to_its_owner() -> None:
+    worker = Worker()
+    event = good(0)
+    event.message.partition = 4
+
+    await worker.handler.take(event)
+
+    assert worker.checkpoint.waiting == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b"\xff\xff no batch", "not an ObservationBatch"),
+        (
+            ObservationBatch(
+                observations=[Observation() for _ in range(MAXIMUM_OBSERVATIONS + 1)]
+            ).SerializeToString(),
+            f"more than {MAXIMUM_OBSERVATIONS} observations",
+        ),
+    ],
+)
+async def test_what_cannot_be_applied_is_put_aside_and_acknowledged_after_that(
+    value: bytes, reason: str
+) -> None:
+    worker = Worker()
+    event = Event(Message(7, value))
+
+    await worker.handler.take(event)
+    assert not event.acknowledged
+    await worker.checkpoint.run()
+
+    assert event.acknowledged
+    [letter] = worker.letters
+    assert (letter.source_topic, letter.source_partition, letter.source_offset) == ("observations", 3, 7)
+    assert letter.reason == reason
+    assert worker.working.state(3).totals().dead_lettered_batches == 1
+
+
+async def test_a_dead_letter_that_is_replayed_is_not_counted_again() -> None:
+    worker = Worker()
+    for _ in range(2):
+        await worker.handler.take(Event(Message(7, b"\xff")))
+
+    assert len(worker.letters) == 1
+    assert worker.checkpoint.waiting == 2
+
+
+class Consumer:
+    def __init__(self) -> None:
+        self.paused: set[TP] = set()
+
+    def on_buffer_full(self, tp: TP) -> None:
+        self.paused.add(tp)
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        self.paused.discard(tp)
+
+
+def test_a_full_budget_pauses_the_partition_until_half_of_it_is_free() -> None:
+    budget, consumer = Budget(1_000_000), Consumer()
+    budget.consumer = consumer  # type: ignore[assignment] # the two calls that it makes
+    partition = TP("observations", 3)
+
+    budget.take(partition, 600_000)
+    assert consumer.paused == set()
+    budget.take(partition, 400_000)
+    assert consumer.paused == {partition}
+    budget.release(400_000)
+    assert consumer.paused == {partition}
+    budget.release(100_001)
+    assert consumer.paused == set()
