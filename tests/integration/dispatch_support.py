@@ -1,5 +1,5 @@
-"""What dispatch's integration tests share: the real service, what the correlator and the registry put on Kafka, and
-the people and terminals that answer."""
+"""What dispatch's integration tests share: the real service, what the correlator and the registry put on
+Kafka, and the people and terminals that answer."""
 
 from __future__ import annotations
 
@@ -270,7 +270,9 @@ async def running(
     service = build(settings)
     producer = kafka.producer(kafka_settings("admin"), client_id="test")
     await producer.start()
-    hub = Hub(service, settings, TokenSigner.from_file(signing_key_file), tls_settings, kafka_settings, producer)
+    hub = Hub(
+        service, settings, TokenSigner.from_file(signing_key_file), tls_settings, kafka_settings, producer
+    )
     try:
         await service.start()
         yield hub
@@ -281,6 +283,21 @@ async def running(
         await producer.stop()
 
 
+def values_of(environment: dict[str, str]) -> dict[str, Any]:
+    """The settings that a process would read from this environment."""
+    prefix = "ALERTHUB_"
+    values: dict[str, Any] = {}
+    for name, value in environment.items():
+        if not name.startswith(prefix):
+            continue
+        *path, last = name.removeprefix(prefix).lower().split("__")
+        place = values
+        for step in path:
+            place = place.setdefault(step, {})
+        place[last] = value
+    return values
+
+
 def settings_of(
     environment: Callable[..., dict[str, str]],
     folder: Path,
@@ -289,22 +306,13 @@ def settings_of(
     watchlist: str = "127.0.0.1:1",
     **changed: object,
 ) -> DispatchSettings:
-    given = environment("dispatch")
-    prefix = "ALERTHUB_"
-    values: dict[str, Any] = {}
-    for name, value in given.items():
-        if not name.startswith(prefix):
-            continue
-        *path, last = name.removeprefix(prefix).lower().split("__")
-        place = values
-        for step in path:
-            place = place.setdefault(step, {})
-        place[last] = value
-    values |= {
-        "grpc_port": ports[0],
-        "grpc_person_port": ports[1],
-        "evidence_url": (folder / "evidence").as_uri(),
-        "addresses": {"watchlist": watchlist},
-        **changed,
-    }
-    return DispatchSettings.model_validate(values)
+    return DispatchSettings.model_validate(
+        values_of(environment("dispatch"))
+        | {
+            "grpc_port": ports[0],
+            "grpc_person_port": ports[1],
+            "evidence_url": (folder / "evidence").as_uri(),
+            "addresses": {"watchlist": watchlist},
+            **changed,
+        }
+    )
