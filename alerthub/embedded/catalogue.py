@@ -8,17 +8,18 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpecification:
-    """One service: `python -m services.NAME`. Each listens for operations; `listeners` are the others."""
+    """One service: `python -m PACKAGE.NAME`. Each listens for operations; `listeners` are the others."""
 
     name: str
     listeners: tuple[str, ...] = ()
     """Fields of its settings that are ports."""
     addresses: Mapping[str, str] = field(default_factory=dict)
     """Field of `alerthub.settings.Addresses` by the listener that it names."""
+    package: str = "services"
 
     @property
     def module(self) -> str:
-        return f"services.{self.name}"
+        return f"{self.package}.{self.name}"
 
 
 PERSONS_AND_SERVICES = ("grpc_port", "grpc_person_port")
