@@ -123,6 +123,9 @@ def guessed_content_type(body: bytes) -> str:
 
 def deliver(delivery: Delivery) -> dict[str, int]:
     """Posts it, again while the gateway asks for that; the gateway's answer. Refuse or Retry."""
+    auth: httpx.Auth = httpx.BasicAuth(delivery.device, delivery.secret)
+    if delivery.in_url:
+        auth = httpx.Auth()
     trust = ssl.create_default_context(cafile=str(_existing(delivery.ca_file, "--ca-file")))
     wait = Retry("the gateway did not answer")
     with httpx.Client(base_url=delivery.url, verify=trust, timeout=_REQUEST_SECONDS) as client:
@@ -134,7 +137,7 @@ def deliver(delivery: Delivery) -> dict[str, int]:
                     delivery.path,
                     content=delivery.body,
                     headers={"content-type": delivery.content_type},
-                    auth=None if delivery.in_url else (delivery.device, delivery.secret),
+                    auth=auth,
                 )
             except httpx.TransportError as error:
                 wait = Retry(f"the gateway at {delivery.url} does not answer: {type(error).__name__}")
