@@ -11,18 +11,25 @@ import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
-import grpc
 import typer
 
 from alerthub.api.v1 import registry_pb2, registry_pb2_grpc
 from alerthub.api.v1.alert_pb2 import Outcome
 from alerthub.api.v1.common_pb2 import Position
+from alerthub.cli.context import (
+    CALL_SECONDS,
+    DEFAULT_DATA,
+    AccountOption,
+    DataOption,
+    fail,
+    password_of,
+    run,
+    signed_in,
+)
 from alerthub.domain.errors import AlertHubError, Refuse
 from alerthub.embedded.folder import HubFolder
-from alerthub.grpc_client import person_channel
-from alerthub.grpc_errors import error_of
 from alerthub.terminal.client import TerminalClient
 from alerthub.terminal.database import TerminalDatabase
 from alerthub.terminal.enrolment import TerminalIdentity, enrol, load_identity
@@ -31,7 +38,6 @@ from alerthub.terminal.headless import Automation, TerminalAddresses, client_for
 from alerthub.terminal.program import TerminalProgram
 from alerthub.terminal.words import Language
 
-_DEADLINE_SECONDS = 15.0
 _ADDRESSES = "addresses.json"
 _OUTCOMES = {
     Outcome.Name(value).removeprefix("OUTCOME_").lower(): value for value in Outcome.values() if value
@@ -39,11 +45,9 @@ _OUTCOMES = {
 
 application = typer.Typer(help="Enrol a patrol terminal, and run it.", no_args_is_help=True)
 
-Data = Annotated[Path, typer.Option("--data", help="The hub's data folder, for addresses and authority.")]
 Folder = Annotated[
     Path, typer.Option("--folder", help="Where this terminal keeps its key, outbox and screen.")
 ]
-_DATA = Path(".alerthub")
 _FOLDER = Path(".alerthub-terminal")
 
 
@@ -57,37 +61,19 @@ def code_command(
     terminal_id: Annotated[str, typer.Argument(help="What the terminal is to be called.")],
     *,
     unit: Annotated[str, typer.Option("--unit", help="The unit that carries it.")],
-    account: Annotated[str, typer.Option("--account", help="Yours: a registry editor or supervisor.")],
-    data: Data = _DATA,
-    password_file: Annotated[
-        Path | None, typer.Option("--password-file", help="Otherwise accounts.json of --data, or a question.")
-    ] = None,
+    account: AccountOption,
+    data: DataOption = DEFAULT_DATA,
 ) -> None:
     """Make a one-time code with which a terminal enrols within the hour. It is shown once."""
-    try:
-        hub = HubFolder(data)
-        password = _password(account, password_file, hub.accounts_file)
-        code = asyncio.run(_code(hub, account, password, terminal_id, unit))
-    except AlertHubError as error:
-        _fail(str(error))
-    typer.echo(code)
+    typer.echo(run(_code(data, account, terminal_id, unit)))
 
 
-async def _code(hub: HubFolder, account: str, password: str, terminal_id: str, unit: str) -> str:
-    address = hub.read_hub()["addresses"]["registry_person"]
-    try:
-        async with person_channel(hub.ca_file, address) as channel:
-            request = registry_pb2.SignInRequest(account=account, password=password, audience="registry")
-            signed_in = await registry_pb2_grpc.SessionServiceStub(channel).SignIn(
-                request, timeout=_DEADLINE_SECONDS
-            )
-        async with person_channel(hub.ca_file, address, signed_in.token) as channel:
-            created = await registry_pb2_grpc.RegistryServiceStub(channel).CreateEnrolmentCode(
-                registry_pb2.CreateEnrolmentCodeRequest(terminal_id=terminal_id, unit_id=unit),
-                timeout=_DEADLINE_SECONDS,
-            )
-    except grpc.RpcError as error:
-        raise error_of(error) from None
+async def _code(data: Path, account: str, terminal_id: str, unit: str) -> str:
+    async with signed_in(data, account, "registry") as channel:
+        created = await registry_pb2_grpc.RegistryServiceStub(channel).CreateEnrolmentCode(
+            registry_pb2.CreateEnrolmentCodeRequest(terminal_id=terminal_id, unit_id=unit),
+            timeout=CALL_SECONDS,
+        )
     return str(created.code)
 
 
@@ -96,7 +82,7 @@ def enrol_command(
     code: Annotated[str, typer.Argument(help="The one-time code.")],
     *,
     folder: Folder = _FOLDER,
-    data: Data = _DATA,
+    data: DataOption = DEFAULT_DATA,
     registry: Annotated[str, typer.Option(help="host:port of the registry's listener for persons.")] = "",
     push: Annotated[str, typer.Option(help="host:port of push, for terminals.")] = "",
     authority: Annotated[Path | None, typer.Option("--authority", help="The hub's ca.pem.")] = None,
@@ -117,19 +103,16 @@ def enrol_command(
         )
         _keep_addresses(folder, TerminalAddresses(registry=registry, push=push))
     except AlertHubError as error:
-        _fail(str(error))
+        fail(error)
     typer.echo(f"Enrolled as {identity.terminal_id} of the unit {identity.unit_id}, in {folder}.")
 
 
 @application.command("run")
 def run_command(
     *,
-    account: Annotated[str, typer.Option("--account", help="The officer who carries the terminal.")],
+    account: AccountOption,
     folder: Folder = _FOLDER,
-    data: Data = _DATA,
-    password_file: Annotated[
-        Path | None, typer.Option("--password-file", help="Otherwise accounts.json of --data, or a question.")
-    ] = None,
+    data: DataOption = DEFAULT_DATA,
     language: Annotated[Language, typer.Option("--language", help="zh or en.")] = Language.CHINESE,
     headless: Annotated[bool, typer.Option("--headless", help="No screen: one line an event.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Lines of JSON (with --headless).")] = False,
@@ -146,13 +129,13 @@ def run_command(
         identity = load_identity(folder)
         addresses = _addresses(folder, data)
         automation = Automation(accepts=accept, outcome=_outcome(outcome), position=_position(position))
-        password = _password(account, password_file, HubFolder(data).accounts_file)
+        password = password_of(account, HubFolder(data))
         if headless:
             _run_headless(identity, addresses, account, password, automation, as_json=as_json)
         else:
             asyncio.run(_run_program(identity, addresses, account, password, language))
     except AlertHubError as error:
-        _fail(str(error))
+        fail(error)
 
 
 def _run_headless(
@@ -245,22 +228,7 @@ def _position(text: str) -> Position | None:
     return Position(latitude=latitude, longitude=longitude)
 
 
-def _password(account: str, password_file: Path | None, accounts_file: Path) -> str:
-    if password_file is not None:
-        return _readable(password_file).read_text(encoding="utf-8").strip()
-    if accounts_file.exists():
-        for each in json.loads(accounts_file.read_text(encoding="utf-8"))["accounts"]:
-            if each["account"] == account:
-                return str(each["password"])
-    return str(typer.prompt(f"Password of {account}", hide_input=True, err=True))
-
-
 def _readable(path: Path) -> Path:
     if not path.is_file():
         raise Refuse(str(path), "a file that can be read")
     return path
-
-
-def _fail(sentence: str) -> NoReturn:
-    typer.echo(sentence, err=True)
-    raise typer.Exit(2)

@@ -6,10 +6,7 @@ import asyncio
 import random
 import uuid
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-
-import grpc
 
 from alerthub.api.v1 import alert_pb2_grpc, audit_pb2_grpc, registry_pb2_grpc, watchlist_pb2_grpc
 from alerthub.api.v1.alert_pb2 import (
@@ -40,7 +37,7 @@ from alerthub.selftest.audit_logs import verify_export
 from alerthub.selftest.hops import HopFailedError, Stopwatch
 from alerthub.selftest.hub import HubFacts, not_ready
 from alerthub.selftest.officer import Officer
-from alerthub.selftest.persons import Account, account_with, bootstrap_accounts, called, signed_in
+from alerthub.selftest.persons import Account, People, account_with, bootstrap_accounts, called
 from alerthub.simulator.device import DeviceLogin, gateway_client, send
 from alerthub.simulator.jpeg import street
 from alerthub.simulator.shapes import PlateRead, hikvision_anpr, new_event_id
@@ -66,6 +63,7 @@ class MainJob:
         self._operator = account_with(accounts, "ROLE_OPERATOR")
         self._auditor = account_with(accounts, "ROLE_AUDITOR")
         self._officer_account = account_with(accounts, "ROLE_OFFICER")
+        self._people = People(hub.persons, self._ca_file)
         self._officer = Officer()
         self._camera = DeviceLogin("", "")
 
@@ -79,10 +77,20 @@ class MainJob:
             await self._verify_audit()
         finally:
             await self._officer.stop()
+            await self._people.close()
 
     # Preparation.
 
     async def _prepare(self) -> None:
+        async with self._watch.hop("sign people in", at_most_seconds=30):
+            for account, audience in (
+                (self._registrar, "registry"),
+                (self._editor, "watchlist"),
+                (self._approver, "watchlist"),
+                (self._operator, "dispatch"),
+                *((self._auditor, service) for service in AUDITED),
+            ):
+                await self._people.sign_in(account, audience)
         async with self._watch.hop("apply the city", at_most_seconds=30):
             await self._apply_city()
         async with self._watch.hop("enrol the terminal and sign on", at_most_seconds=30):
@@ -98,28 +106,25 @@ class MainJob:
             await self._officer.confirmed()
 
     async def _apply_city(self) -> None:
-        async with self._as(self._editor, "watchlist") as channel:
-            stub = watchlist_pb2_grpc.WatchlistServiceStub(channel)
-            listed = await called(stub.ListCategories(ListCategoriesRequest(), timeout=_DEADLINE_SECONDS))
+        stub = self._watchlist(self._editor)
+        listed = await called(stub.ListCategories(ListCategoriesRequest(), timeout=_DEADLINE_SECONDS))
         category = _category(list(listed.categories))
         wanted = city.resources(category=category, officer=self._officer_account.name, now_ms=now_ms())
-        async with self._as(self._registrar, "registry") as channel:
-            registry = registry_pb2_grpc.RegistryServiceStub(channel)
-            request = ApplyResourcesRequest(command_id=str(uuid.uuid4()), resources=wanted)
-            applied = await called(registry.ApplyResources(request, timeout=_DEADLINE_SECONDS))
-            issued = await called(
-                registry.IssueDeviceCredential(
-                    IssueDeviceCredentialRequest(device_id=city.CAMERA), timeout=_DEADLINE_SECONDS
-                )
+        registry = self._registry()
+        request = ApplyResourcesRequest(command_id=str(uuid.uuid4()), resources=wanted)
+        applied = await called(registry.ApplyResources(request, timeout=_DEADLINE_SECONDS))
+        issued = await called(
+            registry.IssueDeviceCredential(
+                IssueDeviceCredentialRequest(device_id=city.CAMERA), timeout=_DEADLINE_SECONDS
             )
+        )
         self._camera = DeviceLogin(city.CAMERA, issued.secret)
         await _sleep_until(applied.active_from_ms)
 
     async def _enrolment_code(self) -> str:
-        async with self._as(self._registrar, "registry") as channel:
-            registry = registry_pb2_grpc.RegistryServiceStub(channel)
-            request = CreateEnrolmentCodeRequest(terminal_id=city.TERMINAL, unit_id=city.UNIT)
-            return (await called(registry.CreateEnrolmentCode(request, timeout=_DEADLINE_SECONDS))).code
+        request = CreateEnrolmentCodeRequest(terminal_id=city.TERMINAL, unit_id=city.UNIT)
+        created = await called(self._registry().CreateEnrolmentCode(request, timeout=_DEADLINE_SECONDS))
+        return str(created.code)
 
     # The first alert: confirmed, delivered, accepted, ended with an outcome.
 
@@ -139,15 +144,15 @@ class MainJob:
 
     async def _listed(self, plate: str, name: str) -> str:
         async with self._watch.hop(name, at_most_seconds=30):
-            async with self._as(self._editor, "watchlist") as channel:
-                stub = watchlist_pb2_grpc.WatchlistServiceStub(channel)
-                added = await called(
-                    stub.AddEntry(city.entry(plate, now_ms=now_ms()), timeout=_DEADLINE_SECONDS)
+            added = await called(
+                self._watchlist(self._editor).AddEntry(
+                    city.entry(plate, now_ms=now_ms()), timeout=_DEADLINE_SECONDS
                 )
-            async with self._as(self._approver, "watchlist") as channel:
-                stub = watchlist_pb2_grpc.WatchlistServiceStub(channel)
-                request = ApproveEntryRequest(command_id=str(uuid.uuid4()), entry_id=added.entry_id)
-                approved = await called(stub.ApproveEntry(request, timeout=_DEADLINE_SECONDS))
+            )
+            request = ApproveEntryRequest(command_id=str(uuid.uuid4()), entry_id=added.entry_id)
+            approved = await called(
+                self._watchlist(self._approver).ApproveEntry(request, timeout=_DEADLINE_SECONDS)
+            )
             await _sleep_until(approved.active_from_ms)
         return str(added.entry_id)
 
@@ -156,8 +161,8 @@ class MainJob:
         payload = hikvision_anpr(read, street(random.Random(read.event_id)))  # noqa: S311
         name = "device to gateway" if timed else "device to gateway, second alert"
         async with (
-            self._watch.hop(name, at_most_seconds=20),
             gateway_client(self._hub.gateway_url, self._ca_file) as client,
+            self._watch.hop(name, at_most_seconds=20),
         ):
             await send(client, self._camera, "hikvision-anpr", payload)
         alert = await self._awaiting(after_ms=read.time_ms)
@@ -171,10 +176,9 @@ class MainJob:
         """The alert of the read that was sent at `after_ms`, once dispatch has it and its picture."""
         request = ListAlertsRequest(statuses=[ALERT_STATUS_AWAITING_CONFIRMATION], page_size=50)
         try:
-            async with asyncio.timeout(20), self._as(self._operator, "dispatch") as channel:
-                stub = alert_pb2_grpc.DispatchServiceStub(channel)
+            async with asyncio.timeout(20):
                 while True:
-                    listed = await called(stub.ListAlerts(request, timeout=_DEADLINE_SECONDS))
+                    listed = await called(self._dispatch().ListAlerts(request, timeout=_DEADLINE_SECONDS))
                     for alert in listed.alerts:
                         if alert.opened_at_ms >= after_ms and alert.sightings[-1].has_picture:
                             return alert
@@ -196,15 +200,13 @@ class MainJob:
     async def _confirm(self, alert: Alert, name: str) -> tuple[int, str]:
         """Confirms, and waits for the receipt. Gives when the terminal showed it, and the assignment."""
         async with self._watch.hop(name, at_most_seconds=20):
-            async with self._as(self._operator, "dispatch") as channel:
-                stub = alert_pb2_grpc.DispatchServiceStub(channel)
-                request = ConfirmAlertRequest(
-                    command_id=str(uuid.uuid4()),
-                    alert_id=alert.alert_id,
-                    alert_version=alert.version,
-                    note="self-test",
-                )
-                await called(stub.ConfirmAlert(request, timeout=_DEADLINE_SECONDS))
+            request = ConfirmAlertRequest(
+                command_id=str(uuid.uuid4()),
+                alert_id=alert.alert_id,
+                alert_version=alert.version,
+                note="self-test",
+            )
+            await called(self._dispatch().ConfirmAlert(request, timeout=_DEADLINE_SECONDS))
             shown_ms, change = await self._officer.shows(
                 alert.alert_id, lambda change: change.removal is None and awaits_answer(change.push)
             )
@@ -218,15 +220,12 @@ class MainJob:
             raise Refuse(kind, f"to be recorded; the hub answered {name} {answer.detail}")
 
     async def _until_closed(self, alert_id: str) -> None:
-        async with self._as(self._operator, "dispatch") as channel:
-            stub = alert_pb2_grpc.DispatchServiceStub(channel)
-            while True:
-                got = await called(
-                    stub.GetAlert(GetAlertRequest(alert_id=alert_id), timeout=_DEADLINE_SECONDS)
-                )
-                if got.alert.status == ALERT_STATUS_CLOSED and got.alert.outcome == OUTCOME_FOUND:
-                    return
-                await asyncio.sleep(0.05)
+        request = GetAlertRequest(alert_id=alert_id)
+        while True:
+            got = await called(self._dispatch().GetAlert(request, timeout=_DEADLINE_SECONDS))
+            if got.alert.status == ALERT_STATUS_CLOSED and got.alert.outcome == OUTCOME_FOUND:
+                return
+            await asyncio.sleep(0.05)
 
     # The second alert: its entry is withdrawn under it.
 
@@ -236,12 +235,10 @@ class MainJob:
         alert = await self._read_to_alert(plate, timed=False)
         await self._confirm(alert, "confirm to receipt, second alert")
         async with self._watch.hop("withdrawal to cancellation on the terminal", at_most_seconds=20):
-            async with self._as(self._editor, "watchlist") as channel:
-                stub = watchlist_pb2_grpc.WatchlistServiceStub(channel)
-                request = WithdrawEntryRequest(
-                    command_id=str(uuid.uuid4()), entry_id=entry_id, reason="self-test: withdrawn"
-                )
-                await called(stub.WithdrawEntry(request, timeout=_DEADLINE_SECONDS))
+            request = WithdrawEntryRequest(
+                command_id=str(uuid.uuid4()), entry_id=entry_id, reason="self-test: withdrawn"
+            )
+            await called(self._watchlist(self._editor).WithdrawEntry(request, timeout=_DEADLINE_SECONDS))
             await self._officer.shows(
                 alert.alert_id, lambda change: change.removal is RemovalReason.CANCELLED
             )
@@ -251,14 +248,20 @@ class MainJob:
     async def _verify_audit(self) -> None:
         async with self._watch.hop("audit export and verification", at_most_seconds=30):
             for service in AUDITED:
-                async with self._as(self._auditor, service) as channel:
-                    stub = audit_pb2_grpc.AuditServiceStub(channel)
-                    rows = [row async for row in stub.Export(ExportRequest(), timeout=_DEADLINE_SECONDS)]
-                    heads = await called(stub.ListHeads(ListHeadsRequest(), timeout=_DEADLINE_SECONDS))
+                stub = audit_pb2_grpc.AuditServiceStub(self._people.channel(self._auditor, service))
+                # Before the rows: a head that the rows do not reach tells that rows were cut off.
+                heads = await called(stub.ListHeads(ListHeadsRequest(), timeout=_DEADLINE_SECONDS))
+                rows = [row async for row in stub.Export(ExportRequest(), timeout=_DEADLINE_SECONDS)]
                 verify_export(service, rows, list(heads.heads), authority_file=self._ca_file)
 
-    def _as(self, account: Account, audience: str) -> AbstractAsyncContextManager[grpc.aio.Channel]:
-        return signed_in(account, audience, addresses=self._hub.persons, ca_file=self._ca_file)
+    def _registry(self) -> registry_pb2_grpc.RegistryServiceAsyncStub:
+        return registry_pb2_grpc.RegistryServiceStub(self._people.channel(self._registrar, "registry"))
+
+    def _watchlist(self, account: Account) -> watchlist_pb2_grpc.WatchlistServiceAsyncStub:
+        return watchlist_pb2_grpc.WatchlistServiceStub(self._people.channel(account, "watchlist"))
+
+    def _dispatch(self) -> alert_pb2_grpc.DispatchServiceAsyncStub:
+        return alert_pb2_grpc.DispatchServiceStub(self._people.channel(self._operator, "dispatch"))
 
 
 def _category(categories: list[Category]) -> Category:

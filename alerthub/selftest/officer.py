@@ -27,6 +27,11 @@ class Officer:
         self._running: asyncio.Task[None] | None = None
 
     @property
+    def told(self) -> tuple[tuple[int, TerminalEvent], ...]:
+        """Everything that the terminal told, each with its time (milliseconds since 1970)."""
+        return tuple(self._events)
+
+    @property
     def client(self) -> TerminalClient:
         """What the officer works with."""
         if self._client is None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -65,17 +64,32 @@ class PersonAddresses:
         return {"registry": self.registry, "watchlist": self.watchlist, "dispatch": self.dispatch}[audience]
 
 
-@asynccontextmanager
-async def signed_in(
-    account: Account, audience: str, *, addresses: PersonAddresses, ca_file: Path
-) -> AsyncIterator[grpc.aio.Channel]:
-    """A channel to the service `audience` as `account`. `Retry`: the registry does not answer."""
-    async with person_channel(ca_file, addresses.registry) as channel:
-        stub = registry_pb2_grpc.SessionServiceStub(channel)
-        request = SignInRequest(account=account.name, password=account.password, audience=audience)
-        response = await called(stub.SignIn(request, timeout=15))
-    async with person_channel(ca_file, addresses.of(audience), response.token) as channel:
-        yield channel
+class People:
+    """Everybody's channels, each signed in once: a token lives five minutes, longer than a self-test."""
+
+    def __init__(self, addresses: PersonAddresses, ca_file: Path) -> None:
+        self._addresses = addresses
+        self._ca_file = ca_file
+        self._channels: dict[tuple[str, str], grpc.aio.Channel] = {}
+
+    async def sign_in(self, account: Account, audience: str) -> None:
+        """From now on `channel` has one for this account and service. `Retry`: the registry is away."""
+        async with person_channel(self._ca_file, self._addresses.registry) as channel:
+            stub = registry_pb2_grpc.SessionServiceStub(channel)
+            request = SignInRequest(account=account.name, password=account.password, audience=audience)
+            response = await called(stub.SignIn(request, timeout=15))
+        address = self._addresses.of(audience)
+        self._channels[account.name, audience] = person_channel(self._ca_file, address, response.token)
+
+    def channel(self, account: Account, audience: str) -> grpc.aio.Channel:
+        """The channel to the service `audience` as `account`."""
+        return self._channels[account.name, audience]
+
+    async def close(self) -> None:
+        """Closes every channel."""
+        for channel in self._channels.values():
+            await channel.close()
+        self._channels.clear()
 
 
 async def called(call: Awaitable[Answer]) -> Answer:
