@@ -109,7 +109,7 @@ class PostgresNode:
             process=self._process,
             what="PostgreSQL",
             log_file=self.log_file,
-            timeout_seconds=60,
+            timeout_seconds=120,
         )
 
     def stop(self) -> None:
