@@ -175,6 +175,24 @@ def expire(entry: Entry, *, now_ms: int) -> Entry:
     return replace(entry, version=entry.version + 1, status=EntryStatus.EXPIRED, ended_at_ms=now_ms)
 
 
+def after_restore(
+    entry: Entry, *, published_version: int, published_status: EntryStatus, now_ms: int
+) -> Entry:
+    """The entry of a database that was restored, brought past what the topic says of it (C19).
+
+    An end that the restored database has forgotten holds; an approval that it has forgotten does not, and
+    must be given again. Unchanged where the topic knows nothing newer.
+    """
+    if published_version <= entry.version:
+        return entry
+    ended = published_status in (EntryStatus.WITHDRAWN, EntryStatus.EXPIRED)
+    open_still = entry.status in (EntryStatus.PROPOSED, EntryStatus.ACTIVE)
+    if ended and open_still:
+        entry = replace(entry, status=published_status, ended_at_ms=now_ms)
+    # Above the topic's version: an owner never publishes below it.
+    return replace(entry, version=published_version + 1)
+
+
 def in_force(entry: Entry, *, now_ms: int) -> bool:
     """Whether a read received at `now_ms` may match it."""
     return (

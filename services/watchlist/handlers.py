@@ -243,8 +243,8 @@ class EntryHandlers:
             connection,
             topic="watchlist",
             key=changed.entry_id,
-            value=self._publisher.value(
-                replace(stored, entry=changed), categories[changed.category], matching, now_ms=time_ms
+            value=self._publisher.at(matching, now_ms=time_ms).value(
+                replace(stored, entry=changed), categories[changed.category]
             ),
             version=changed.version,
         )

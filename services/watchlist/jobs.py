@@ -107,16 +107,14 @@ class Jobs:
                 matching = await key_store.matching_for_publishing(connection)
                 categories = await store.categories(connection)
                 found = await store.overdue(connection, now_ms=time_ms, limit=BATCH)
+                publication = self._publisher.at(matching, now_ms=time_ms)
                 messages: list[tuple[str, bytes | None, int]] = []
                 for stored in found:
                     expired = watchlist.expire(stored.entry, now_ms=time_ms)
                     await store.save(connection, expired)
                     if stored.on_topic:
-                        value = self._publisher.value(
-                            replace(stored, entry=expired),
-                            categories[expired.category],
-                            matching,
-                            now_ms=time_ms,
+                        value = publication.value(
+                            replace(stored, entry=expired), categories[expired.category]
                         )
                         messages.append((expired.entry_id, value, expired.version))
                     await audit.record(
@@ -146,16 +144,25 @@ class Jobs:
                 epoch = matching.epochs[-1]
                 categories = await store.categories(connection)
                 found = await store.without_epoch(connection, epoch, limit=BATCH)
-                messages: list[tuple[str, bytes | None, int]] = []
-                for stored in found:
-                    # A new version, or replicas would keep the value that they have (C9).
-                    newer = replace(stored.entry, version=stored.entry.version + 1)
-                    await store.save(connection, newer, newest_epoch=epoch, on_topic=True)
-                    value = self._publisher.value(
-                        replace(stored, entry=newer), categories[newer.category], matching, now_ms=time_ms
-                    )
-                    messages.append((newer.entry_id, value, newer.version))
-                await store.enqueue_many(connection, "watchlist", messages)
+                publication = self._publisher.at(matching, now_ms=time_ms)
+                # A new version, or replicas would keep the value that they have (C9).
+                newer = [
+                    replace(stored, entry=replace(stored.entry, version=stored.entry.version + 1))
+                    for stored in found
+                ]
+                await store.note_keyed(connection, [stored.entry for stored in newer], epoch=epoch)
+                await store.enqueue_many(
+                    connection,
+                    "watchlist",
+                    [
+                        (
+                            stored.entry.entry_id,
+                            publication.value(stored, categories[stored.entry.category]),
+                            stored.entry.version,
+                        )
+                        for stored in newer
+                    ],
+                )
             keyed += len(found)
             metrics.keyed_again.inc(len(found))
             if len(found) < BATCH:

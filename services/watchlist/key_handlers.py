@@ -97,14 +97,18 @@ class KeyHandlers:
             valid_until_ms=recipient.valid_until_ms,
         )
 
-    async def prepare_first(self) -> None:
-        """Before the service is ready: a key of the hour, a configuration, and its value on the topic."""
+    async def prepare_first(self, *, published_version: int = 0) -> None:
+        """Before the service is ready: a key of the hour, a configuration, and its value on its way.
+
+        `published_version` is what the topic knows; above the database's it means that the database was
+        restored (C19).
+        """
         await self.renew_recipient()
         async with transaction(self._engine) as connection:
             await store.lock_jobs(connection)
             state = await key_store.matching_for_change(connection)
-            if state is None:
-                await self._begin(connection, version=1)
+            if state is None or published_version > state.matching.newest_version:
+                await self._begin(connection, version=published_version + 1)
             elif not self._has_key(state.matching.in_force.epoch):
                 # The hub was off for longer than its epoch, or the key was lost: whatever was blinded with it
                 # is over.

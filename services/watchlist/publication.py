@@ -42,42 +42,33 @@ def _associated(entry_id: str) -> bytes:
 
 
 class Publisher:
-    """Makes the published values. It reads an entry's identifiers only to compute their tokens."""
+    """Makes published values. It reads an entry's identifiers only to compute their tokens."""
 
     def __init__(self, keys: KeyProvider) -> None:
         self._keys = keys
 
-    def blinders(self, matching: Matching, masks: Sequence[str], *, now_ms: int) -> list[Blinder]:
-        """One for each epoch that entries must carry, newest last.
+    def at(self, matching: Matching, *, now_ms: int) -> Publication:
+        """For the entries of one transaction, in which `matching` cannot change."""
+        return Publication(self._keys, matching, now_ms)
 
-        The outgoing epoch's key may have ended a moment ago; without the others nothing can be published.
+
+class Publication:
+    """The values of one transaction. It holds keys, so it must not outlive the transaction."""
+
+    def __init__(self, keys: KeyProvider, matching: Matching, now_ms: int) -> None:
+        self._keys = keys
+        self._matching = matching
+        self._now_ms = now_ms
+        self._entry_key = b""
+        self._blinders: dict[tuple[str, ...], list[Blinder]] = {}
+
+    def value(self, stored: StoredEntry, category: Category) -> bytes:
+        """The value of `watchlist` for the entry as it is. Tokens only while it is active.
+
+        Raises Retry while a key that is needed cannot be read.
         """
-        found = []
-        for epoch in matching.epochs:
-            try:
-                found.append(Blinder(epoch, self._keys.epoch_key(epoch, now_ms=now_ms), masks))
-            except KeyUnavailableError:
-                if matching.outgoing is None or epoch != matching.outgoing.name:
-                    raise
-        return found
-
-    def value(self, stored: StoredEntry, category: Category, matching: Matching, *, now_ms: int) -> bytes:
-        """The value of `watchlist` for the entry as it is. Tokens only while it is active."""
         entry = stored.entry
-        tokens: list[watchlist_pb2.PublishedToken] = []
-        if entry.status is EntryStatus.ACTIVE:
-            blinders = self.blinders(matching, stored.masks, now_ms=now_ms)
-            tokens = [
-                watchlist_pb2.PublishedToken(
-                    kind=identifier.kind,
-                    epoch=blinder.epoch,
-                    mask=mask,
-                    token=blinder.token(IdentifierKind(identifier.kind), identifier.text, mask),
-                )
-                for blinder in blinders
-                for identifier in open_identifiers(self._keys.entry_key(), stored)
-                for mask in identifier.masks
-            ]
+        tokens = self._tokens(stored) if entry.status is EntryStatus.ACTIVE else []
         return watchlist_pb2.PublishedEntry(
             entry_id=entry.entry_id,
             version=entry.version,
@@ -91,6 +82,39 @@ class Publisher:
             valid_until_ms=entry.valid_until_ms,
             tokens=tokens,
         ).SerializeToString()
+
+    def _tokens(self, stored: StoredEntry) -> list[watchlist_pb2.PublishedToken]:
+        self._entry_key = self._entry_key or self._keys.entry_key()
+        identifiers = open_identifiers(self._entry_key, stored)
+        return [
+            watchlist_pb2.PublishedToken(
+                kind=identifier.kind,
+                epoch=blinder.epoch,
+                mask=mask,
+                token=blinder.token(IdentifierKind(identifier.kind), identifier.text, mask),
+            )
+            for blinder in self._blinders_for(stored.masks)
+            for identifier in identifiers
+            for mask in identifier.masks
+        ]
+
+    def _blinders_for(self, masks: tuple[str, ...]) -> list[Blinder]:
+        """One for each epoch that entries must carry, newest last.
+
+        The outgoing epoch's key may have ended a moment ago; without the others nothing can be published.
+        """
+        found = self._blinders.get(masks)
+        if found is not None:
+            return found
+        found = []
+        for epoch in self._matching.epochs:
+            try:
+                found.append(Blinder(epoch, self._keys.epoch_key(epoch, now_ms=self._now_ms), masks))
+            except KeyUnavailableError:
+                if self._matching.outgoing is None or epoch != self._matching.outgoing.name:
+                    raise
+        self._blinders[masks] = found
+        return found
 
 
 def matching_value(matching: Matching, *, active_from_ms: int) -> bytes:

@@ -33,6 +33,7 @@ from services.watchlist.jobs import Jobs
 from services.watchlist.key_handlers import KeyHandlers
 from services.watchlist.openings import OpeningHandlers
 from services.watchlist.publication import MATCHING_KEY, Publisher, matching_value
+from services.watchlist.restore import catch_up, read_published
 from services.watchlist.settings import WatchlistSettings
 
 log = logger(__name__)
@@ -81,7 +82,11 @@ class Service:
         self._failure = asyncio.get_running_loop().create_future()
         await postgres.migrate(settings.postgres, "services.watchlist")
         self._stops.append(self._engine.dispose)
-        await self.key_handlers.prepare_first()
+        # Before anything is published, answered or given: a database older than its topics is found now
+        # (C19).
+        published = await read_published(settings.kafka, client_id=self._client_id)
+        await self.key_handlers.prepare_first(published_version=published.matching_version)
+        await catch_up(self._engine, self._publisher, published, now_ms=now_ms())
         await self._start_producer()
         self.operations = OperationsServer(settings, await self._start_parts())
         await self._begin(self.operations)
@@ -196,12 +201,13 @@ class Service:
     ) -> Sequence[Message]:
         matching = await key_store.matching_for_publishing(connection)
         categories = await store.categories(connection)
+        publication = self._publisher.at(matching, now_ms=now_ms())
         return [
             Message(
                 "watchlist",
                 stored.entry.entry_id,
                 stored.entry.version,
-                self._publisher.value(stored, categories[stored.entry.category], matching, now_ms=now_ms()),
+                publication.value(stored, categories[stored.entry.category]),
             )
             for stored in await store.entries_by_id(connection, entry_ids)
         ]

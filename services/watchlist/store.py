@@ -3,11 +3,24 @@ nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, or_, select, text, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -224,9 +237,21 @@ async def without_epoch(connection: AsyncConnection, epoch: str, *, limit: int) 
         .where(and_(entry.c.status == EntryStatus.ACTIVE.value, entry.c.newest_epoch < epoch))
         .order_by(entry.c.newest_epoch)
         .limit(limit)
-        .with_for_update()
+        .with_for_update(skip_locked=True)
     )
     return [_stored(row) for row in rows]
+
+
+async def note_keyed(connection: AsyncConnection, entries: Sequence[Entry], *, epoch: str) -> None:
+    """The entries' new versions carry the tokens of `epoch`."""
+    if not entries:
+        return
+    await connection.execute(
+        update(entry)
+        .where(entry.c.entry_id == bindparam("of_entry"))
+        .values(version=bindparam("new_version"), newest_epoch=epoch, on_topic=True),
+        [{"of_entry": keyed.entry_id, "new_version": keyed.version} for keyed in entries],
+    )
 
 
 async def all_carry(connection: AsyncConnection, epoch: str) -> bool:
@@ -237,6 +262,20 @@ async def all_carry(connection: AsyncConnection, epoch: str) -> bool:
     )
     unsent = select(outbox.c.row_number).where(outbox.c.topic == "watchlist")
     return not await connection.scalar(select(or_(lacking.exists(), unsent.exists())))
+
+
+async def versions(connection: AsyncConnection, entry_ids: Iterable[str]) -> dict[str, int]:
+    """The versions of those of the entries that exist."""
+    wanted = list(entry_ids)
+    found: dict[str, int] = {}
+    for start in range(0, len(wanted), 10_000):
+        rows = await connection.execute(
+            select(entry.c.entry_id, entry.c.version).where(
+                entry.c.entry_id.in_(wanted[start : start + 10_000])
+            )
+        )
+        found.update({row.entry_id: row.version for row in rows})
+    return found
 
 
 async def versions_on_topic(connection: AsyncConnection) -> dict[str, int]:

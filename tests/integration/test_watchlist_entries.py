@@ -16,6 +16,7 @@ from watchlist_support import (
     SUPERVISOR,
     Hub,
     command,
+    fresh_watchlist_fixture,  # noqa: F401
     hub_fixture,  # noqa: F401 - pytest finds it by its name
     new_entry,
     now_ms,

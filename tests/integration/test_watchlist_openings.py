@@ -14,6 +14,7 @@ from watchlist_support import (
     SUPERVISOR,
     Hub,
     command,
+    fresh_watchlist_fixture,  # noqa: F401
     hub_fixture,  # noqa: F401 - pytest finds it by its name
     now_ms,
     refused,
@@ -190,7 +191,7 @@ async def test_watchlist_a_sealed_observation_is_no_answer_that_opens_more(hub: 
 
 
 async def test_watchlist_over_the_cap_a_second_person_is_needed(
-    fresh_schemas: None, start_watchlist: Any
+    fresh_watchlist: None, start_watchlist: Any
 ) -> None:
     hub: Hub = await start_watchlist(opens_per_person=2)
     entry_id = await hub.listed(PLATE)

@@ -19,6 +19,7 @@ from alerthub import kafka
 from alerthub.api.v1 import access_pb2, common_pb2, observation_pb2, watchlist_pb2, watchlist_pb2_grpc
 from alerthub.domain.identifiers import IdentifierKind
 from alerthub.embedded.infrastructure import Infrastructure
+from alerthub.embedded.kafka_node import ADMINISTRATOR
 from alerthub.grpc_client import certificate_channel, person_channel
 from alerthub.identity import TokenSigner
 from alerthub.postgres import transaction
@@ -26,7 +27,8 @@ from alerthub.replica import BOOKMARK_KEY
 from alerthub.sealing import DataKeyring, Recipient, Sealed, details_associated, picture_associated
 from alerthub.settings import KafkaSettings, TlsSettings
 from alerthub.tokens import Blinder
-from services.watchlist.service import Service, build
+from alerthub.topics import TOPICS
+from services.watchlist.service import OWNED_TOPICS, Service, build
 from services.watchlist.settings import WatchlistSettings
 
 EDITOR, APPROVER = access_pb2.ROLE_WATCHLIST_EDITOR, access_pb2.ROLE_WATCHLIST_APPROVER
@@ -262,8 +264,21 @@ async def start_watchlist_fixture(
         await hub.service.stop()
 
 
+@pytest.fixture(name="fresh_watchlist")
+def fresh_watchlist_fixture(infrastructure: Infrastructure, fresh_schemas: None) -> None:
+    """An empty database and empty topics: one without the other would be a restored hub (C19)."""
+    admin = kafka.administrator(infrastructure.kafka_settings(ADMINISTRATOR))
+    for future in admin.delete_topics(list(OWNED_TOPICS)).values():
+        future.result(timeout=30)
+    deadline = time.monotonic() + 20
+    while set(OWNED_TOPICS) & set(admin.list_topics(timeout=10).topics):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    kafka.create_topics(admin, TOPICS)
+
+
 @pytest.fixture(name="hub")
-async def hub_fixture(fresh_schemas: None, start_watchlist: Callable[..., Awaitable[Hub]]) -> Hub:
+async def hub_fixture(fresh_watchlist: None, start_watchlist: Callable[..., Awaitable[Hub]]) -> Hub:
     """The service on an empty database."""
     return await start_watchlist()
 

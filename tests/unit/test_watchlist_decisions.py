@@ -19,6 +19,7 @@ from alerthub.domain.watchlist import (
     Grounds,
     OpeningCap,
     Policy,
+    after_restore,
     approve,
     expire,
     in_force,
@@ -126,6 +127,24 @@ def test_a_withdrawal_is_kept_on_the_topic_until_the_entrys_own_end_has_settled(
 def test_an_active_entry_is_never_forgotten_on_the_topic() -> None:
     active = approve(proposed(), approved_by="chen", now_ms=0)
     assert not may_be_forgotten_on_the_topic(active, now_ms=10**15, settling_ms=0)
+
+
+@pytest.mark.parametrize("ended", [EntryStatus.WITHDRAWN, EntryStatus.EXPIRED])
+def test_an_end_that_a_restored_database_forgot_holds(ended: EntryStatus) -> None:
+    active = approve(proposed(), approved_by="chen", now_ms=0)
+    found = after_restore(active, published_version=7, published_status=ended, now_ms=9000)
+    assert (found.status, found.version, found.ended_at_ms) == (ended, 8, 9000)
+
+
+def test_an_approval_that_a_restored_database_forgot_must_be_given_again() -> None:
+    found = after_restore(proposed(), published_version=7, published_status=EntryStatus.ACTIVE, now_ms=9000)
+    assert (found.status, found.approved_by, found.version) == (EntryStatus.PROPOSED, None, 8)
+
+
+def test_a_topic_that_knows_nothing_newer_changes_nothing() -> None:
+    active = approve(proposed(), approved_by="chen", now_ms=0)
+    same = after_restore(active, published_version=2, published_status=EntryStatus.WITHDRAWN, now_ms=9000)
+    assert same is active
 
 
 @given(st.lists(st.integers(0, 1000), max_size=20), st.integers(1, 10))
