@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
+import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from sqlalchemy.exc import DBAPIError
 
-from alerthub.api.v1 import alert_pb2, common_pb2, delivery_pb2, patrol_pb2, watchlist_pb2
+from alerthub import kafka
+from alerthub.api.v1 import alert_pb2, common_pb2, observation_pb2, patrol_pb2, watchlist_pb2
+from alerthub.postgres import violated_constraint
 from tests.integration.dispatch_support import (
     OPERATOR,
     OTHER_TOKEN,
     SUPERVISOR,
-    TOKEN,
     Hub,
     command,
     eventually,
+    now_ms,
     running,
     unit,
     watchlist_hit,
@@ -26,6 +30,12 @@ from tests.integration.dispatch_support import (
 
 DISPATCHING = alert_pb2.ALERT_STATUS_DISPATCHING
 AWAITING = alert_pb2.ALERT_STATUS_AWAITING_CONFIRMATION
+CANCELLED = alert_pb2.ALERT_STATUS_CANCELLED
+ESCALATED = alert_pb2.ALERT_STATUS_ESCALATED
+CONFIRM_FIRST = common_pb2.DISPATCH_POLICY_CONFIRM_FIRST
+DONE = patrol_pb2.CommandAnswer.RESULT_DONE
+SUPERSEDED = patrol_pb2.CommandAnswer.RESULT_SUPERSEDED
+WITHDRAWN = watchlist_pb2.ENTRY_STATUS_WITHDRAWN
 
 
 @pytest.fixture
@@ -35,6 +45,7 @@ def settings_changed() -> dict[str, object]:
 
 @pytest.fixture
 async def hub(
+    *,
     fresh_topics: None,
     fresh_schemas: None,
     tmp_path: Path,
@@ -57,13 +68,31 @@ async def hub(
         yield hub
 
 
-async def test_a_vehicle_alert_goes_to_the_nearest_unit_on_shift(hub: Hub, unique: Callable[[str], str]) -> None:
+async def _opened(hub: Hub, raised: alert_pb2.AlertRaised) -> alert_pb2.Alert:
+    await hub.raise_alert(raised)
+    return await hub.alert(raised.raised_id.hex())
+
+
+def _code(error: grpc.aio.AioRpcError) -> grpc.StatusCode:
+    return error.code()
+
+
+# Opening, folding
+
+
+async def test_a_vehicle_alert_goes_to_the_nearest_unit_on_shift(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
     # given a near unit, a far one, one of another kind and one off shift
     near, far, other, off = (unique(name) for name in ("near", "far", "other", "off"))
+    east = unique("east")
     await hub.units(
-        unit(near), unit(far, latitude=38.5), unit(other, kind="tow", latitude=38.04), unit(off, on_shift=False)
+        unit(near, jurisdiction=east),
+        unit(far, jurisdiction=east, latitude=38.5),
+        unit(other, jurisdiction=east, kind="tow", latitude=38.04),
+        unit(off, jurisdiction=east, on_shift=False),
     )
-    raised = watchlist_hit(unique("entry"))
+    raised = watchlist_hit(unique("entry"), jurisdiction=east)
 
     # when a rule fires
     await hub.raise_alert(raised)
@@ -72,3 +101,584 @@ async def test_a_vehicle_alert_goes_to_the_nearest_unit_on_shift(hub: Hub, uniqu
     alert = await hub.alert(raised.raised_id.hex(), lambda each: each.status == DISPATCHING)
     assert [each.unit_id for each in alert.assignments] == [near]
     assert any("km away" in reason for reason in alert.assignments[0].reasons)
+
+
+async def test_c6_repeats_fold_into_one_alert_and_every_raised_id_is_kept(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    # given three hits of one entry, one of them delivered twice by Kafka
+    entry_id = unique("entry")
+    hits = [watchlist_hit(entry_id, policy=CONFIRM_FIRST) for _ in range(3)]
+
+    # when they come
+    await hub.raise_alert(*hits, hits[1])
+
+    # then there is one alert with three sightings, and the topic may forget them
+    alert = await hub.alert(hits[0].raised_id.hex(), lambda each: each.sighting_count == 3)
+    assert len(alert.sightings) == 3
+    assert len(await hub.alerts()) == 1
+    raised = await hub.sql("SELECT disposition FROM raised ORDER BY disposition")
+    assert [row[0] for row in raised] == ["joined", "joined", "opened"]
+
+
+async def test_c6_the_database_allows_one_open_alert_a_fold_key(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    alert = await _opened(hub, watchlist_hit(unique("entry"), policy=CONFIRM_FIRST))
+
+    with pytest.raises(DBAPIError) as refused:
+        await _copy(hub, alert.alert_id, alert_id="'copy'", basis_raised_id="'\\x00'::bytea")
+
+    assert violated_constraint(refused.value) == "alert_one_open_per_fold_key"
+
+
+async def _copy(hub: Hub, of: str, /, **changed: str) -> None:
+    """Inserts a copy of the alert with columns changed, past all code."""
+    columns = [
+        row[0]
+        for row in await hub.sql(
+            "SELECT column_name FROM information_schema.columns WHERE table_name = 'alert' "
+            "AND table_schema = current_schema() AND column_name <> 'ordinal'"
+        )
+    ]
+    chosen = ", ".join(changed.get(name, name) for name in columns)
+    await hub.sql(
+        f"INSERT INTO alert ({', '.join(columns)}) SELECT {chosen} FROM alert WHERE alert_id = :of",  # noqa: S608
+        of=of,
+    )
+
+
+async def test_a_record_that_cannot_be_decoded_is_put_aside_and_the_next_is_taken(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    raised = watchlist_hit(unique("entry"), policy=CONFIRM_FIRST)
+    await hub.put("alerts", raised.fold_key, b"\xff\xff not protobuf")
+
+    await hub.raise_alert(raised)
+
+    await hub.alert(raised.raised_id.hex())
+    consumer = kafka.consumer(hub.kafka_settings("admin"), "dead-letter", group_id=None)
+    await consumer.start()
+    try:
+        record = await consumer.getone()
+    finally:
+        await consumer.stop()
+    letter = observation_pb2.DeadLetter.FromString(record.value)
+    assert (letter.source_topic, letter.reason) == ("alerts", "cannot be decoded")
+    assert b"not protobuf" not in record.value
+
+
+# Refusal 6: persons
+
+
+async def test_refusal_6_a_person_alert_waits_whatever_policy_it_came_with(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    # given a unit that could go, and a person alert that claims to be sent at once
+    await hub.units(unit(unique("car")))
+    raised = watchlist_hit(unique("entry"), names_person=True)
+
+    # when it comes
+    alert = await _opened(hub, raised)
+
+    # then it waits, with nobody asked
+    assert (alert.status, alert.policy, len(alert.assignments)) == (AWAITING, CONFIRM_FIRST, 0)
+
+
+async def test_refusal_6_the_database_refuses_a_person_alert_that_is_sent_at_once(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    alert = await _opened(hub, watchlist_hit(unique("entry"), names_person=True))
+
+    with pytest.raises(DBAPIError) as refused:
+        await hub.sql("UPDATE alert SET policy = 'send_at_once' WHERE alert_id = :id", id=alert.alert_id)
+
+    assert violated_constraint(refused.value) == "person_alert_is_confirmed_first"
+
+
+@pytest.mark.parametrize("status", ["dispatching", "accepted", "escalated", "closed"])
+async def test_refusal_6_the_database_refuses_a_person_alert_that_goes_on_unconfirmed(
+    hub: Hub, unique: Callable[[str], str], status: str
+) -> None:
+    alert = await _opened(hub, watchlist_hit(unique("entry"), names_person=True))
+
+    with pytest.raises(DBAPIError) as refused:
+        await hub.sql(
+            "UPDATE alert SET status = :status, outcome = 'found' WHERE alert_id = :id",
+            status=status,
+            id=alert.alert_id,
+        )
+
+    assert violated_constraint(refused.value) == "dispatched_alert_was_confirmed"
+
+
+async def test_refusal_6_the_database_refuses_an_assignment_of_an_unconfirmed_alert(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    alert = await _opened(hub, watchlist_hit(unique("entry"), names_person=True))
+
+    with pytest.raises(DBAPIError):
+        await hub.sql(
+            "INSERT INTO assignment VALUES ('x', :id, 0, 'u', 'offered', 1, 0, 0, '{}', false, '')",
+            id=alert.alert_id,
+        )
+
+
+async def test_c14_the_database_refuses_a_second_owner(hub: Hub, unique: Callable[[str], str]) -> None:
+    car = unique("car")
+    await hub.units(unit(car, jurisdiction=car))
+    alert = await _opened(hub, watchlist_hit(unique("entry"), jurisdiction=car))
+    assert alert.assignments
+
+    with pytest.raises(DBAPIError) as refused:
+        await hub.sql(
+            "INSERT INTO assignment VALUES ('x', :id, 9, 'u', 'accepted', 1, 0, 0, '{}', false, '')",
+            id=alert.alert_id,
+        )
+
+    assert violated_constraint(refused.value) == "assignment_one_live_per_alert"
+
+
+async def test_the_database_keeps_an_end_final(hub: Hub, unique: Callable[[str], str]) -> None:
+    alert = await _opened(hub, watchlist_hit(unique("entry"), policy=CONFIRM_FIRST))
+    await hub.as_person("li", OPERATOR).RejectAlert(
+        alert_pb2.RejectAlertRequest(command_id=command(), alert_id=alert.alert_id, reason="another colour")
+    )
+
+    with pytest.raises(DBAPIError):
+        await hub.sql(
+            "UPDATE alert SET status = 'awaiting_confirmation' WHERE alert_id = :id", id=alert.alert_id
+        )
+
+
+async def test_a_device_that_proves_itself_weakly_never_sends_at_once(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    weak = watchlist_hit(unique("entry"), authentication_class=common_pb2.AUTHENTICATION_CLASS_URL_TOKEN)
+    assert (await _opened(hub, weak)).status == AWAITING
+
+
+async def test_a_person_alert_without_a_picture_is_confirmed_by_a_supervisor_only(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    # given a person alert whose device sent no picture
+    car = unique("car")
+    await hub.units(unit(car, jurisdiction=car))
+    alert = await _opened(hub, watchlist_hit(unique("entry"), names_person=True, jurisdiction=car))
+    assert alert.sightings[0].picture_missing_reason == "the device sent no picture"
+    request = alert_pb2.ConfirmAlertRequest(command_id=command(), alert_id=alert.alert_id, alert_version=1)
+
+    # when an operator confirms it, that is refused
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await hub.as_person("li", OPERATOR).ConfirmAlert(request)
+    assert _code(refused.value) is grpc.StatusCode.PERMISSION_DENIED
+
+    # then a supervisor may, and it goes to the unit
+    answer = await hub.as_person("zhao", SUPERVISOR).ConfirmAlert(request)
+    assert answer.alert.confirmed_by == "person:zhao"
+    assert [each.unit_id for each in answer.alert.assignments] == [car]
+
+
+# Refusal 7: entries that end
+
+
+async def test_refusal_7_an_entry_withdrawn_in_flight_opens_nothing(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    # given a hit that was raised before the withdrawal, and comes after it
+    entry_id = unique("entry")
+    raised = watchlist_hit(entry_id, entry_version=2)
+    await hub.entry(entry_id, 3, WITHDRAWN)
+
+    async def applied() -> bool:
+        return bool(
+            await hub.sql("SELECT 1 FROM entry_status WHERE entry_id = :id AND NOT active", id=entry_id)
+        )
+
+    await eventually(applied)
+
+    # when it comes
+    await hub.raise_alert(raised)
+
+    # then it is known, and opened nothing
+    async def taken() -> list[Any]:
+        return await hub.sql("SELECT alert_id, disposition FROM raised")
+
+    assert [tuple(row) for row in await eventually(taken)] == [(None, "entry_ended")]
+    assert await hub.alerts() == []
+
+
+async def test_refusal_7_a_withdrawal_cancels_the_open_alert_within_a_second(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    entry_id = unique("entry")
+    alert = await _opened(hub, watchlist_hit(entry_id))
+    began = time.monotonic()
+
+    await hub.entry(entry_id, 3, WITHDRAWN)
+
+    cancelled = await hub.alert(alert.alert_id, lambda each: each.status == CANCELLED)
+    assert time.monotonic() - began < 2.0
+    assert "withdrawn" in cancelled.cancelled_reason
+
+
+async def test_c8_an_older_version_of_an_entry_changes_nothing(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    entry_id, other = unique("entry"), unique("entry")
+    alert = await _opened(hub, watchlist_hit(entry_id, entry_version=4, policy=CONFIRM_FIRST))
+
+    await hub.entry(entry_id, 3, WITHDRAWN)
+    await hub.entry(other, 1)
+
+    async def applied() -> bool:
+        return bool(await hub.sql("SELECT 1 FROM entry_status WHERE entry_id = :id", id=other))
+
+    await eventually(applied)
+    known = await hub.sql("SELECT version, active FROM entry_status WHERE entry_id = :id", id=entry_id)
+    assert tuple(known[0]) == (4, True)
+    assert alert.status == AWAITING
+
+
+async def test_refusal_7_an_entry_that_expires_cancels_without_any_message(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    raised = watchlist_hit(unique("entry"), policy=CONFIRM_FIRST, valid_for_ms=2_500)
+    alert = await _opened(hub, raised)
+    assert alert.status == AWAITING
+
+    cancelled = await hub.alert(alert.alert_id, lambda each: each.status == CANCELLED)
+
+    assert "ended" in cancelled.cancelled_reason
+
+
+async def test_c8_an_alert_whose_entry_has_ended_is_not_confirmed(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    # given an open alert and an entry that ends before the cancellation has run
+    entry_id = unique("entry")
+    alert = await _opened(hub, watchlist_hit(entry_id, policy=CONFIRM_FIRST))
+    await hub.sql("UPDATE entry_status SET active = false WHERE entry_id = :id", id=entry_id)
+
+    # when it is confirmed at once
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await hub.as_person("li", OPERATOR).ConfirmAlert(
+            alert_pb2.ConfirmAlertRequest(command_id=command(), alert_id=alert.alert_id)
+        )
+
+    # then that is refused, however near the cancellation is
+    assert _code(refused.value) is grpc.StatusCode.FAILED_PRECONDITION
+    await hub.alert(alert.alert_id, lambda each: each.status == CANCELLED)
+
+
+# Commands
+
+
+async def test_a_repeated_command_gets_the_first_answer_and_changes_nothing(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    alert = await _opened(hub, watchlist_hit(unique("entry"), policy=CONFIRM_FIRST, jurisdiction="nowhere"))
+    request = alert_pb2.ConfirmAlertRequest(command_id=command(), alert_id=alert.alert_id)
+    operator = hub.as_person("li", OPERATOR)
+
+    first = await operator.ConfirmAlert(request)
+    again = await operator.ConfirmAlert(request)
+
+    assert again == first
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await operator.ConfirmAlert(
+            alert_pb2.ConfirmAlertRequest(
+                command_id=request.command_id, alert_id=alert.alert_id, note="other"
+            )
+        )
+    assert _code(refused.value) is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_an_alert_for_which_no_unit_fits_goes_to_the_supervisor_at_once(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    alert = await _opened(hub, watchlist_hit(unique("entry"), jurisdiction=unique("nowhere")))
+    assert (alert.status, alert.call_by_radio) == (ESCALATED, True)
+
+
+async def test_a_supervisor_assigns_a_unit_and_notes_its_answer_by_radio(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    # given an alert that nobody could be found for
+    car = unique("car")
+    await hub.units(unit(car, jurisdiction="elsewhere"))
+    alert = await _opened(hub, watchlist_hit(unique("entry"), jurisdiction=unique("nowhere")))
+    supervisor = hub.as_person("zhao", SUPERVISOR)
+
+    # when the supervisor sends a unit from elsewhere, and it answers by radio
+    assigned = await supervisor.AssignUnit(
+        alert_pb2.AssignUnitRequest(command_id=command(), alert_id=alert.alert_id, unit_id=car)
+    )
+    assert assigned.alert.call_by_radio
+    answer = await supervisor.AcknowledgeByVoice(
+        alert_pb2.AcknowledgeByVoiceRequest(
+            command_id=command(),
+            alert_id=alert.alert_id,
+            assignment_id=assigned.alert.assignments[-1].assignment_id,
+            spoken_with="East 3",
+        )
+    )
+
+    # then the unit has it
+    assert answer.alert.status == alert_pb2.ALERT_STATUS_ACCEPTED
+    assert answer.alert.assignments[-1].by_voice
+
+
+async def test_c6_a_rejection_suppresses_the_same_token_at_the_same_device_only(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    # given a rejected alert
+    entry_id = unique("entry")
+    alert = await _opened(hub, watchlist_hit(entry_id, policy=CONFIRM_FIRST))
+    await hub.as_person("li", OPERATOR).RejectAlert(
+        alert_pb2.RejectAlertRequest(command_id=command(), alert_id=alert.alert_id, reason="another colour")
+    )
+
+    # when the same token comes from the same device, then from another one
+    same = watchlist_hit(entry_id, policy=CONFIRM_FIRST)
+    await hub.raise_alert(same)
+
+    async def taken() -> list[Any]:
+        return await hub.sql("SELECT disposition FROM raised WHERE raised_id = :id", id=same.raised_id)
+
+    assert [row[0] for row in await eventually(taken)] == ["suppressed"]
+
+    # then only the second opens an alert
+    elsewhere = watchlist_hit(entry_id, policy=CONFIRM_FIRST, device="camera-2")
+    assert (await _opened(hub, elsewhere)).status == AWAITING
+
+
+async def test_another_token_is_not_suppressed_by_a_rejection(hub: Hub, unique: Callable[[str], str]) -> None:
+    entry_id = unique("entry")
+    alert = await _opened(hub, watchlist_hit(entry_id, policy=CONFIRM_FIRST))
+    await hub.as_person("li", OPERATOR).RejectAlert(
+        alert_pb2.RejectAlertRequest(command_id=command(), alert_id=alert.alert_id, reason="another colour")
+    )
+    other = watchlist_hit(entry_id, policy=CONFIRM_FIRST, token=OTHER_TOKEN)
+    assert (await _opened(hub, other)).status == AWAITING
+
+
+async def test_c6_a_weaker_sighting_of_a_dispatched_alert_waits_for_its_own_confirmation(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    # given an alert that is on its way
+    car, entry_id = unique("car"), unique("entry")
+    await hub.units(unit(car, jurisdiction=car))
+    first = watchlist_hit(entry_id, jurisdiction=car)
+    await _opened(hub, first)
+
+    # when another identifier of the entry is read
+    await hub.raise_alert(watchlist_hit(entry_id, jurisdiction=car, token=OTHER_TOKEN))
+    alert = await hub.alert(first.raised_id.hex(), lambda each: each.sighting_count == 2)
+    assert [each.needs_confirmation for each in alert.sightings] == [False, True]
+
+    # then an operator confirms that sighting by itself
+    await hub.as_person("li", OPERATOR).ConfirmAlert(
+        alert_pb2.ConfirmAlertRequest(
+            command_id=command(), alert_id=alert.alert_id, alert_version=alert.version
+        )
+    )
+    alert = await hub.alert(alert.alert_id)
+    assert [each.needs_confirmation for each in alert.sightings] == [False, False]
+
+
+# Direct calls and precision
+
+
+async def test_a_panic_button_is_an_alert_at_once_and_critical(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    await hub.units(unit(unique("car")))
+    call = observation_pb2.DirectCall(
+        call_id=uuid.uuid4().bytes,
+        device_id="button-1",
+        kind=observation_pb2.DIRECT_CALL_KIND_PANIC,
+        received_time_ms=now_ms(),
+        position=common_pb2.Position(latitude=38.04, longitude=114.5),
+        authentication_class=common_pb2.AUTHENTICATION_CLASS_CERTIFICATE,
+    )
+
+    await hub.put("calls", call.device_id, call.SerializeToString())
+
+    alert = await hub.alert(call.call_id.hex(), lambda each: each.status == DISPATCHING)
+    assert alert.severity == common_pb2.SEVERITY_CRITICAL
+    assert alert.assignments
+
+
+async def test_refusal_9_a_device_that_is_mostly_wrong_is_suspended_until_a_supervisor_looks(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    # given a device with twenty outcomes, all but the last one misread
+    device, car = unique("camera"), unique("car")
+    await hub.units(unit(car, jurisdiction=car))
+    await hub.sql(
+        "INSERT INTO precision_record (kind, subject, outcomes, right_outcomes) VALUES ('device', :d, 19, 0)",
+        d=device,
+    )
+    raised = watchlist_hit(unique("entry"), jurisdiction=car, device=device)
+    alert = await _opened(hub, raised)
+    assignment_id = alert.assignments[0].assignment_id
+    for command_name, message in (
+        ("accept", patrol_pb2.AcceptAssignment(alert_id=alert.alert_id, assignment_id=assignment_id)),
+        (
+            "record_outcome",
+            patrol_pb2.RecordOutcome(
+                alert_id=alert.alert_id, assignment_id=assignment_id, outcome=alert_pb2.OUTCOME_MISREAD
+            ),
+        ),
+    ):
+        assert (await hub.answer("t1", car, **{command_name: message})).result == DONE
+
+    # when it raises the next one
+    following = await _opened(hub, watchlist_hit(unique("entry"), jurisdiction=car, device=device))
+
+    # then that waits for a supervisor, until one has lifted the suspension
+    assert (following.status, following.supervisor_required) == (AWAITING, True)
+    supervisor = hub.as_person("zhao", SUPERVISOR)
+    measured = (await supervisor.ListPrecision(alert_pb2.ListPrecisionRequest())).records
+    assert [(each.kind, each.outcomes) for each in measured if each.suspended] == [("device", 20)]
+    await supervisor.LiftSuspension(
+        alert_pb2.LiftSuspensionRequest(
+            command_id=command(), kind="device", subject=device, reason="the lens was cleaned"
+        )
+    )
+    lifted = await _opened(hub, watchlist_hit(unique("entry"), jurisdiction=car, device=device))
+    assert lifted.status == DISPATCHING
+
+
+async def test_every_change_is_in_the_audit_log_and_on_the_topic(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    alert = await _opened(
+        hub, watchlist_hit(unique("entry"), policy=CONFIRM_FIRST, jurisdiction=unique("nowhere"))
+    )
+    await hub.as_person("li", OPERATOR).ConfirmAlert(
+        alert_pb2.ConfirmAlertRequest(command_id=command(), alert_id=alert.alert_id)
+    )
+
+    rows = await hub.sql(
+        "SELECT action, actor FROM audit_entry WHERE subject = :subject ORDER BY row_number",
+        subject=f"alert:{alert.alert_id}",
+    )
+    assert [tuple(row) for row in rows] == [
+        ("alert_opened", "service:dispatch"),
+        ("alert_confirmed", "person:li"),
+        ("alert_escalated", "service:dispatch"),
+    ]
+    consumer = kafka.consumer(hub.kafka_settings("push"), "alert-events", group_id=None)
+    await consumer.start()
+    try:
+        events = [alert_pb2.AlertEvent.FromString((await consumer.getone()).value) for _ in range(3)]
+    finally:
+        await consumer.stop()
+    assert [each.alert.version for each in events] == [1, 2, 3]
+
+
+async def test_c10_a_watcher_gets_a_snapshot_then_changes_and_resumes_where_it_was(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    # given an open alert
+    first = watchlist_hit(unique("entry"), policy=CONFIRM_FIRST)
+    await _opened(hub, first)
+    operator = hub.as_person("li", OPERATOR)
+
+    # when somebody watches
+    watch: Any = operator.WatchAlerts(alert_pb2.WatchAlertsRequest())
+    snapshot = await watch.read()
+    assert snapshot.event.alert.alert_id == first.raised_id.hex()
+    complete = await watch.read()
+    assert complete.snapshot_complete
+    second = watchlist_hit(unique("entry"), policy=CONFIRM_FIRST)
+    await hub.raise_alert(second)
+    change = await watch.read()
+    assert change.event.alert.alert_id == second.raised_id.hex()
+    watch.cancel()
+
+    # then whoever resumes gets what came after, and nothing twice
+    third = watchlist_hit(unique("entry"), policy=CONFIRM_FIRST)
+    await hub.raise_alert(third)
+    await hub.alert(third.raised_id.hex())
+    resumed: Any = operator.WatchAlerts(alert_pb2.WatchAlertsRequest(resume_token=change.resume_token))
+    seen = [(await resumed.read()) for _ in range(2)]
+    assert [each.event.alert.alert_id for each in seen if not each.snapshot_complete] == [
+        third.raised_id.hex()
+    ]
+    resumed.cancel()
+
+    # and a token of another topic begins with a snapshot
+    other_topic = "another.0-1"
+    foreign: Any = operator.WatchAlerts(alert_pb2.WatchAlertsRequest(resume_token=other_topic))
+    snapshots = [(await foreign.read()).event.alert.alert_id for _ in range(3)]
+    assert len(set(snapshots)) == 3
+    foreign.cancel()
+
+
+class TestDeadlines:
+    """With short waits."""
+
+    @pytest.fixture
+    def settings_changed(self) -> dict[str, object]:
+        return {
+            "confirmation_deadline_ms": 1_000,
+            "delivery_deadline_ms": 1_000,
+            "acknowledgement_deadline_ms": 1_000,
+            "outage_grace_ms": 0,
+        }
+
+    async def test_c14_no_receipt_then_the_next_unit_then_no_answer_then_the_supervisor(
+        self, hub: Hub, unique: Callable[[str], str]
+    ) -> None:
+        # given two units, neither of which answers; the second one's terminal shows the alert
+        near, far, east = unique("near"), unique("far"), unique("east")
+        await hub.units(unit(near, jurisdiction=east), unit(far, jurisdiction=east, latitude=38.5))
+        raised = watchlist_hit(unique("entry"), jurisdiction=east)
+        await hub.raise_alert(raised)
+        alert_id = raised.raised_id.hex()
+
+        # when the first one's receipt does not come, the next is asked
+        alert = await hub.alert(alert_id, lambda each: len(each.assignments) == 2)
+        assert alert.assignments[0].status == alert_pb2.ASSIGNMENT_STATUS_TIMED_OUT
+        second = alert.assignments[1]
+        receipt = patrol_pb2.Receipt(alert_id=alert_id, assignment_id=second.assignment_id)
+        assert (await hub.answer("t2", far, receipt=receipt)).result == DONE
+
+        # then, when its answer does not come, the supervisor is
+        alert = await hub.alert(alert_id, lambda each: each.status == ESCALATED)
+        assert alert.assignments[1].delivered_at_ms > 0
+        assert not alert.call_by_radio
+
+        # and a late acceptance makes no owner
+        accept = patrol_pb2.AcceptAssignment(alert_id=alert_id, assignment_id=second.assignment_id)
+        assert (await hub.answer("t2", far, accept=accept)).result == SUPERSEDED
+        assert (await hub.alert(alert_id)).status == ESCALATED
+        late = await hub.sql("SELECT 1 FROM audit_entry WHERE action = 'late_accept'")
+        assert len(late) == 1
+
+    async def test_an_answer_in_time_stops_the_deadline(self, hub: Hub, unique: Callable[[str], str]) -> None:
+        car = unique("car")
+        await hub.units(unit(car, jurisdiction=car))
+        alert = await _opened(hub, watchlist_hit(unique("entry"), jurisdiction=car))
+        accept = patrol_pb2.AcceptAssignment(
+            alert_id=alert.alert_id, assignment_id=alert.assignments[0].assignment_id
+        )
+        assert (await hub.answer("t1", car, accept=accept)).result == DONE
+
+        async def no_deadline_left() -> bool:
+            return not await hub.sql("SELECT 1 FROM deadline")
+
+        await eventually(no_deadline_left)
+        assert (await hub.alert(alert.alert_id)).status == alert_pb2.ALERT_STATUS_ACCEPTED
+
+    async def test_an_overdue_confirmation_is_told_once(self, hub: Hub, unique: Callable[[str], str]) -> None:
+        alert = await _opened(hub, watchlist_hit(unique("entry"), policy=CONFIRM_FIRST))
+
+        async def told() -> list[Any]:
+            return await hub.sql("SELECT 1 FROM audit_entry WHERE action = 'alert_confirmation_overdue'")
+
+        assert len(await eventually(told)) == 1
+        assert (await hub.alert(alert.alert_id)).status == AWAITING
