@@ -20,6 +20,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from alerthub.api.v1 import (
     access_pb2,
+    alert_pb2,
+    alert_pb2_grpc,
     patrol_pb2,
     patrol_pb2_grpc,
     registry_pb2,
@@ -95,6 +97,16 @@ class Patrol(patrol_pb2_grpc.PatrolServiceServicer):
             self.ended.set()
 
 
+class Watching(alert_pb2_grpc.DispatchServiceServicer):
+    """A stream to a person that stays open."""
+
+    async def WatchAlerts(  # noqa: N802
+        self, request: alert_pb2.WatchAlertsRequest, context: Any
+    ) -> AsyncIterator[alert_pb2.WatchAlertsResponse]:
+        yield alert_pb2.WatchAlertsResponse()
+        await asyncio.Event().wait()
+
+
 @dataclass
 class Hub:
     """A server with two listeners, and ways to call it."""
@@ -138,7 +150,7 @@ async def hub(tmp_path: Path) -> AsyncIterator[Hub]:
     revocations, registry, patrol = RevocationList(), Registry(), Patrol()
     server = await serve(
         settings,
-        [registry, Session(), patrol],
+        [registry, Session(), patrol, Watching()],
         audience="registry",
         revocations=revocations,
         mutual_port=0,
@@ -287,9 +299,27 @@ async def test_a_call_without_a_deadline_gets_one(hub: Hub, monkeypatch: pytest.
     assert refused.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-async def test_a_message_above_the_limit_is_refused(hub: Hub) -> None:
-    refused = await refusal(hub.as_person(hub.token(ROLE_OPERATOR)), kind="x" * (4 * 1024 * 1024 + 1))
+async def test_a_message_above_the_limit_is_refused_whatever_the_client_is(hub: Hub) -> None:
+    credentials = grpc.composite_channel_credentials(
+        grpc.ssl_channel_credentials((hub.authority.folder / "ca.pem").read_bytes()),
+        grpc.access_token_call_credentials(hub.token(ROLE_OPERATOR)),
+    )
+    address = f"127.0.0.1:{hub.server.person_port}"
+    async with grpc.aio.secure_channel(address, credentials) as channel:
+        refused = await refusal(channel, kind="x" * (4 * 1024 * 1024 + 1))
     assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_a_persons_stream_ends_with_the_token(hub: Hub) -> None:
+    nearly_over = hub.token(ROLE_OPERATOR, at_ms=time.time_ns() // 1_000_000 - 299_000)
+    stub = alert_pb2_grpc.DispatchServiceStub(hub.as_person(nearly_over))
+    stream = stub.WatchAlerts(alert_pb2.WatchAlertsRequest())
+    await stream.read()
+    async with asyncio.timeout(3):
+        with pytest.raises(grpc.aio.AioRpcError) as ended:
+            await stream.read()
+    assert ended.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert "sign in again" in str(ended.value.details())
 
 
 def terminal_message() -> patrol_pb2.TerminalMessage:
