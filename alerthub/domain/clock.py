@@ -8,6 +8,7 @@ until then the time of receipt is the best that is known.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 WINDOW = 32
@@ -30,9 +31,10 @@ UNKNOWN_UNCERTAINTY_MS = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class ClockState:
-    """Recent events, oldest first: when received, and `received - device time`, both in milliseconds."""
+    """Recent events, oldest first: when each was received, and `received - device time`, in milliseconds."""
 
-    recent: tuple[tuple[int, int], ...] = ()
+    received: tuple[int, ...] = ()
+    differences: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,33 +54,39 @@ def correct(
     if device_time_ms <= 0:
         return state, CorrectedTime(received_time_ms, UNKNOWN_UNCERTAINTY_MS, learnt=False)
     difference = received_time_ms - device_time_ms
-    recent = _since_set((*state.recent, (received_time_ms, difference))[-WINDOW:])
-    differences = sorted(one for _, one in recent)
-    least = differences[0]
-    agreeing = sum(1 for one in differences if one - least <= AGREEMENT_MS)
-    if agreeing < LEARNT_AFTER or 2 * agreeing < len(differences):
+    received = (*state.received, received_time_ms)[-WINDOW:]
+    differences = (*state.differences, difference)[-WINDOW:]
+    least = min(differences)
+    agreeing: Sequence[int] = differences
+    if max(differences) - least > AGREEMENT_MS:
+        kept = _sent_since_set(received, differences)
+        received, differences = received[-kept:], differences[-kept:]
+        least = min(differences)
+        agreeing = [one for one in differences if one - least <= AGREEMENT_MS]
+    new_state = ClockState(received, differences)
+    if len(agreeing) < LEARNT_AFTER or 2 * len(agreeing) < len(differences):
         uncertainty = min(abs(difference) + RESOLUTION_MS, UNKNOWN_UNCERTAINTY_MS)
-        return ClockState(recent), CorrectedTime(received_time_ms, uncertainty, learnt=False)
-    spread = differences[agreeing // 2] - least
+        return new_state, CorrectedTime(received_time_ms, uncertainty, learnt=False)
+    mean_delay = sum(agreeing) // len(agreeing) - least
     time_ms = min(device_time_ms + least, received_time_ms)
-    return ClockState(recent), CorrectedTime(time_ms, RESOLUTION_MS + spread, learnt=True)
+    return new_state, CorrectedTime(time_ms, RESOLUTION_MS + mean_delay, learnt=True)
 
 
-def _since_set(recent: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
-    """What of `recent` was sent since the clock was last set."""
-    newest_received, newest = recent[-1]
+def _sent_since_set(received: tuple[int, ...], differences: tuple[int, ...]) -> int:
+    """How many of the newest events were sent since the clock was last set; all where it was not."""
+    newest = differences[-1]
     run = 0
-    for _, difference in reversed(recent):
+    for difference in reversed(differences):
         if abs(difference - newest) > AGREEMENT_MS:
             break
         run += 1
-    if run == len(recent):
-        return recent
-    before, since = recent[:-run], recent[-run:]
-    step = abs(min(one for _, one in since) - min(one for _, one in before))
+    if run == len(differences):
+        return run
+    step = abs(min(differences[-run:]) - min(differences[:-run]))
     if step > UNKNOWN_UNCERTAINTY_MS:
         # No device keeps events for more than a day: the very first one tells.
-        return since
-    if run >= SET_AFTER and newest_received - since[0][0] >= SET_AFTER_MS and step > SET_STEP_MS:
-        return since
-    return recent
+        return run
+    agreed_for_ms = received[-1] - received[-run]
+    if run >= SET_AFTER and agreed_for_ms >= SET_AFTER_MS and step > SET_STEP_MS:
+        return run
+    return len(differences)
