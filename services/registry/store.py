@@ -210,21 +210,22 @@ async def save(
                 for row in rows
             ],
         )
+    changed = [each.resource for each in publications if key_of(each.resource) in declared]
+    await _save_references(connection, changed)
+    for resource in changed:
+        if isinstance(resource, CheckAuthorisation):
+            await _save_authorisation(connection, resource)
     for publication in publications:
         key = key_of(publication.resource)
-        if key in declared:
-            await _save_references(connection, publication.resource)
-            if isinstance(publication.resource, CheckAuthorisation):
-                await _save_authorisation(connection, publication.resource)
-        if key.kind in TOPIC_OF:
-            value = value_of(publication.message)
-            if len(value) > outbox.MAXIMUM_VALUE_BYTES:
-                raise Refuse(
-                    f"{key.kind.value} {key.id}", f"at most {outbox.MAXIMUM_VALUE_BYTES} bytes in all"
-                )
-            await outbox.enqueue(
-                connection, topic=TOPIC_OF[key.kind], key=key.id, value=value, version=publication.version
-            )
+        if key.kind not in TOPIC_OF:
+            continue
+        value = value_of(publication.message)
+        if len(value) > outbox.MAXIMUM_VALUE_BYTES:
+            expected = f"a {key.kind.value} of at most {outbox.MAXIMUM_VALUE_BYTES} bytes; {key.id} has more"
+            raise Refuse("resources", expected)
+        await outbox.enqueue(
+            connection, topic=TOPIC_OF[key.kind], key=key.id, value=value, version=publication.version
+        )
 
 
 def value_of(message: registry_pb2.Resource) -> bytes:
@@ -249,23 +250,27 @@ def _row(publication: Publication) -> dict[str, object]:
     }
 
 
-async def _save_references(connection: AsyncConnection, resource: Resource) -> None:
-    key = key_of(resource)
+async def _save_references(connection: AsyncConnection, resources: Sequence[Resource]) -> None:
+    """Puts what the resources refer to in the place of what they referred to."""
     columns = tables.resource_reference.c
-    await connection.execute(
-        delete(tables.resource_reference).where(
-            columns.source_kind == key.kind.value, columns.source_id == key.id
-        )
-    )
-    targets = sorted({(each.target.kind.value, each.target.id) for each in references_of(resource)})
-    if targets:
+    for chunk in _chunks(key_of(resource) for resource in resources):
         await connection.execute(
-            insert(tables.resource_reference),
-            [
-                {"source_kind": key.kind.value, "source_id": key.id, "target_kind": kind, "target_id": id_}
-                for kind, id_ in targets
-            ],
+            delete(tables.resource_reference).where(tuple_(columns.source_kind, columns.source_id).in_(chunk))
         )
+    rows = []
+    for resource in resources:
+        source = key_of(resource)
+        for target in {reference.target for reference in references_of(resource)}:
+            rows.append(
+                {
+                    "source_kind": source.kind.value,
+                    "source_id": source.id,
+                    "target_kind": target.kind.value,
+                    "target_id": target.id,
+                }
+            )
+    if rows:
+        await connection.execute(insert(tables.resource_reference), rows)
 
 
 async def _save_authorisation(connection: AsyncConnection, authorisation: CheckAuthorisation) -> None:

@@ -85,7 +85,7 @@ class RunningRegistry:
         except HTTPError as error:
             return dict(json.load(error))
 
-    def wait_until_ready(self, seconds: float = 40) -> None:
+    def wait_until_ready(self, seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
         last: object = None
         while time.monotonic() < deadline:
