@@ -123,9 +123,8 @@ def build_application(settings: CorrelatorSettings) -> CorrelatorApplication:
         broker=";".join(f"kafka://{address.strip()}" for address in settings.kafka.bootstrap.split(",")),
         broker_client_id=client,
         broker_credentials=credentials(settings.kafka),
-        # A worker that died is noticed within ten seconds, not a minute.
-        broker_session_timeout=10.0,
-        broker_heartbeat_interval=3.0,
+        broker_session_timeout=settings.session_seconds,
+        broker_heartbeat_interval=min(3.0, settings.session_seconds / 3),
         broker_request_timeout=20.0,
         broker_rebalance_timeout=30.0,
         broker_max_poll_interval=300.0,

@@ -15,6 +15,8 @@ class CorrelatorSettings(ServiceSettings):
     """Between checkpoints: a restart applies as much again, well under a second's work (C3)."""
     revocation_seconds: float = Field(default=15.0, gt=0, le=25)
     """For the checkpoint when partitions are revoked: less than the 30 s that the group waits."""
+    session_seconds: float = Field(default=10.0, ge=6, le=60)
+    """A worker that does not answer for this long loses its partitions. 6 is Kafka's own least."""
     watchdog_seconds: float = Field(default=60.0, gt=0, le=600)
     """A lag that the broker confirms, without any progress for this long, ends the process: a consumer can
     stop silently after a rebalance."""

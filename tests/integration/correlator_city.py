@@ -1,4 +1,4 @@
-"""A small city for the correlator's tests: what registry and watchlist publish, and batches as gateways pack them."""
+"""A small city for the correlator's tests: what its owners publish, and batches as gateways pack them."""
 
 from __future__ import annotations
 
@@ -268,10 +268,9 @@ class Reader:
 
     async def __aenter__(self) -> Self:
         await self._consumer.start()
-        await self._consumer.seek_to_end()
-        for partition in self._consumer.assignment():
-            # Only now is the end fixed: what is written next is read.
-            await self._consumer.position(partition)
+        ends = await self._consumer.end_offsets(list(self._consumer.assignment()))
+        for partition, end in ends.items():
+            self._consumer.seek(partition, end)
         return self
 
     async def __aexit__(self, *_: object) -> None:
