@@ -1,7 +1,7 @@
 """Looks up known vulnerabilities of what the lock files name: pip-audit and npm audit.
 
-Exit 1 when one is known. Where the advisory services do not answer, says plainly what was not looked up: a network that
-cannot ask is no finding, and no clean bill either.
+Exit 1 when one is known. Where the advisory services do not answer, says plainly what was not looked up: a
+network that cannot ask is no finding, and no clean bill either.
 """
 
 from __future__ import annotations
@@ -16,7 +16,16 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def python_findings() -> tuple[list[str], str]:
     """Known vulnerabilities of the installed packages, and what could not be looked up (empty: nothing)."""
-    command = [sys.executable, "-m", "pip_audit", "--skip-editable", "--progress-spinner", "off", "--format", "json"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip_audit",
+        "--skip-editable",
+        "--progress-spinner",
+        "off",
+        "--format",
+        "json",
+    ]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     try:
         dependencies = json.loads(result.stdout)["dependencies"]

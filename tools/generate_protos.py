@@ -1,4 +1,5 @@
-"""Generates Python code and type stubs from `protos/`. `--check` only says whether what is committed is current."""
+"""Generates Python code and type stubs from `protos/`. `--check` only says whether what is committed is
+current."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ def generate(target: Path) -> None:
     sources = sorted(str(path) for package in PACKAGES for path in (PROTOS / package).glob("*.proto"))
     own = [source for source in sources if "/alerthub/" in source]
     include = [f"-I{PROTOS}", f"-I{files('grpc_tools') / '_proto'}"]
-    status = protoc.main(["protoc", *include, f"--python_out={target}", f"--mypy_out=quiet:{target}", *sources])
+    status = protoc.main(
+        ["protoc", *include, f"--python_out={target}", f"--mypy_out=quiet:{target}", *sources]
+    )
     status = status or protoc.main(
         ["protoc", *include, f"--grpc_python_out={target}", f"--mypy_grpc_out=quiet:{target}", *own]
     )
@@ -43,7 +46,9 @@ def generate(target: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when the code is not current")
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; exit 1 when the code is not current"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder)
@@ -56,7 +61,8 @@ def main() -> None:
                 or not filecmp.cmp(path, ROOT / path.relative_to(fresh), shallow=False)
             ]
             if stale:
-                sys.exit(f"Generated code is not current: {', '.join(stale)}. Run `make protos` and commit it.")
+                names = ", ".join(stale)
+                sys.exit(f"Generated code is not current: {names}. Run `make protos` and commit it.")
             return
         for package in PACKAGES:
             shutil.rmtree(ROOT / package, ignore_errors=True)
