@@ -88,9 +88,9 @@ class Fleet:
         for index, event in enumerate(events):
             code = codes.get(index, 0)
             self.answers[code] += 1
-            event.attempts += 1
             if code == 200:
                 event.acknowledged += 1
+                event.acknowledged_at = event.acknowledged_at or time.time()
                 self.acknowledged_answers += 1
                 if event.acknowledged < event.copies:
                     self._again.append((now + _AGAIN_AFTER_SECONDS, event))

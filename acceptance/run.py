@@ -201,11 +201,10 @@ class Run:
                 problems.append(f"{truth.distinct - acknowledged} events were never acknowledged")
             problems += verdict.on_screens(terminals, truth)
             problems += verdict.never_shown(terminals, city)
-            problems += verdict.sightings(await office.all_alerts(), truth)
+            problems += verdict.alerts_and_sightings(await office.all_alerts(), truth)
             problems += verdict.balance(ledger, truth, acknowledged=acknowledged)
-            unanswered = sum(terminal.unanswered for terminal in terminals)
-            if unanswered:
-                problems.append(f"{unanswered} commands of terminals were never answered")
+            for terminal in terminals:
+                problems.extend(f"{terminal.terminal_id} got no answer: {one}" for one in terminal.unanswered)
             return ledger, problems
 
         while True:

@@ -201,6 +201,9 @@ class Terminal:
             self._say("outcome", assignment_id, record_outcome=outcome)
 
     @property
-    def unanswered(self) -> int:
-        """Commands that the hub has not answered."""
-        return len(self._outbox)
+    def unanswered(self) -> list[str]:
+        """Commands that the hub has not answered, in words."""
+        return [
+            f"{message.WhichOneof('message')} of {time.time() - message.time_ms / 1000:.0f} s ago"
+            for message in self._outbox.values()
+        ]

@@ -14,7 +14,6 @@ from datetime import datetime, timedelta, timezone
 from enum import Enum
 
 from city import (
-    DWELL_RULE,
     DWELL_SECONDS,
     HITS,
     ON_SCREEN,
@@ -47,6 +46,7 @@ class Expected(Enum):
     """What the hub must make of an event."""
 
     FORGOTTEN = "forgotten"
+    """Also an event of a standing vehicle: whether one of them makes the rule fire is the stay's to say."""
     MATCHED = "matched"
     DROPPED = "dropped"
     """Its identifier never leaves the gateway."""
@@ -71,7 +71,10 @@ class Event:
     body: bytes = b""
     content_type: str = ""
     acknowledged: int = 0
-    attempts: int = 0
+    taken_at: float = 0.0
+    """When the device says that it saw it, seconds since 1970."""
+    acknowledged_at: float = 0.0
+    """When its first acknowledgement was there."""
 
     @property
     def adapter(self) -> str:
@@ -82,10 +85,8 @@ class Event:
         """Makes the body, once: what is sent again is the same."""
         if self.body:
             return
-        taken = datetime.fromtimestamp(
-            now - (AN_HOUR_SECONDS if self.expected is Expected.LATE else 0), _CHINA
-        )
-        time = taken.isoformat(timespec="milliseconds")
+        self.taken_at = now - (AN_HOUR_SECONDS if self.expected is Expected.LATE else 0)
+        time = datetime.fromtimestamp(self.taken_at, _CHINA).isoformat(timespec="milliseconds")
         if self.track:
             self.content_type = "application/cloudevents+json"
             event = {
@@ -116,22 +117,59 @@ class Event:
 
 
 @dataclass
-class Truth:
-    """What must be so at the end."""
+class Stay:
+    """One vehicle in a no-parking bay. The rule fires on one of its events, or on none."""
 
-    on_screen: dict[str, int]
-    """Fold key (`entry:ID` or `rule:ID:SUBJECT`) to the number of its sightings."""
-    sightings: dict[str, int]
-    """The same for every alert that must exist, on a screen or not."""
-    possibly_more: dict[str, int]
-    """Late reads of the same, each of which may be a sighting."""
-    counts: dict[str, int]
-    """Events by what the hub must make of them."""
+    sensor: Device
+    events: list[Event]
+
+    def fires(self) -> bool | None:
+        """Whether it stood too long; None: that depends on what the hub could know of the sensor's clock.
+
+        The hub's time of an event is the sensor's where it has learnt the sensor's clock, else the time of
+        receipt: so between the two. What a sensor could not send for a while may look longer or shorter.
+        """
+        first, last = self.events[0], self.events[-1]
+        at_least = last.taken_at - first.acknowledged_at
+        at_most = max(event.acknowledged_at for event in self.events) - first.taken_at
+        if at_least >= DWELL_SECONDS:
+            return True
+        return None if at_most >= DWELL_SECONDS else False
+
+
+@dataclass(frozen=True)
+class Between:
+    """A number that is known, or known to lie between two."""
+
+    least: int
+    most: int
+
+    def __contains__(self, number: object) -> bool:
+        return isinstance(number, int) and self.least <= number <= self.most
+
+    def __str__(self) -> str:
+        return str(self.least) if self.least == self.most else f"{self.least} to {self.most}"
+
+
+@dataclass
+class Truth:
+    """What must be so at the end. Keys are `entry:ID`, and `stays:DEVICE` for all stays at one sensor."""
+
+    on_screen: dict[str, Between]
+    """How many alerts the screens hold together: one an entry, as many a sensor as stays were too long."""
+    alerts: dict[str, Between]
+    """The same of every alert that must exist, on a screen or not."""
+    sightings: dict[str, Between]
+    """Of an entry's alert."""
+    matched: Between
+    late: Between
+    forgotten: Between
+    dropped: int
     distinct: int
 
     def as_json(self) -> str:
         """For the record."""
-        return json.dumps(vars(self), indent=1, sort_keys=True)
+        return json.dumps(vars(self), indent=1, sort_keys=True, default=str)
 
 
 @dataclass
@@ -139,26 +177,37 @@ class Traffic:
     """The run's events in their order."""
 
     events: list[Event]
-    long_stays: list[str]
-    """Fold keys of vehicles that stand long enough."""
+    stays: list[Stay]
 
     def truth(self, city: City) -> Truth:
-        """What follows from the events and the listings; entries must have their ids."""
+        """What follows from events, listings and times of acknowledgement; entries must have their ids."""
         key_of = {plate.plate: f"entry:{plate.entry_id}" for plate in city.plates}
-        sightings: Counter[str] = Counter(self.long_stays)
-        possibly_more: Counter[str] = Counter()
+        on_time: Counter[str] = Counter()
+        late: Counter[str] = Counter()
         for event in self.events:
             if event.plate in key_of and event.expected is Expected.MATCHED:
-                sightings[key_of[event.plate]] += 1
+                on_time[key_of[event.plate]] += 1
             if event.plate in key_of and event.expected is Expected.LATE:
-                possibly_more[key_of[event.plate]] += 1
+                late[key_of[event.plate]] += 1
+        too_long = Counter(f"stays:{each.sensor.device_id}" for each in self.stays if each.fires())
+        perhaps = Counter(f"stays:{each.sensor.device_id}" for each in self.stays if each.fires() is None)
+        standing = {
+            key: Between(too_long[key], too_long[key] + perhaps[key])
+            for key in too_long.keys() | perhaps.keys()
+        }
         staying = {f"entry:{plate.entry_id}" for plate in city.plates if plate.listing in ON_SCREEN}
-        staying.update(self.long_stays)
+        counts = Counter(event.expected for event in self.events)
+        fired, unsure = too_long.total(), perhaps.total()
         return Truth(
-            on_screen={key: sightings[key] for key in sorted(staying)},
-            sightings=dict(sightings),
-            possibly_more=dict(possibly_more),
-            counts={each.value: sum(event.expected is each for event in self.events) for each in Expected},
+            on_screen={key: Between(1, 1) for key in staying} | standing,
+            alerts={key: Between(1, 1) for key in on_time} | standing,
+            sightings={key: Between(count, count + late[key]) for key, count in on_time.items()},
+            matched=Between(on_time.total() + fired, on_time.total() + late.total() + fired + unsure),
+            late=Between(0, late.total()),
+            forgotten=Between(
+                counts[Expected.FORGOTTEN] - fired - unsure, counts[Expected.FORGOTTEN] - fired
+            ),
+            dropped=counts[Expected.DROPPED],
             distinct=len(self.events),
         )
 
@@ -168,8 +217,8 @@ def make_traffic(city: City, chance: random.Random, *, duration: int, rate: int)
     events: list[Event] = []
     for plate in city.plates:
         events += _reads(city, plate, chance, duration)
-    standing, long_stays = _standing(city, chance, duration)
-    events += standing
+    stays = _standing(city, chance, duration)
+    events += [event for stay in stays for event in stay.events]
     cameras = city.of_kind(DeviceKind.CAMERA)
     unauthorised = city.of_kind(DeviceKind.UNAUTHORISED_CAMERA)
     listed = {plate.plate for plate in city.plates}
@@ -189,7 +238,7 @@ def make_traffic(city: City, chance: random.Random, *, duration: int, rate: int)
             )
         )
     events.sort(key=lambda event: event.second)
-    return Traffic(events, long_stays)
+    return Traffic(events, stays)
 
 
 def _reads(city: City, plate: ListedPlate, chance: random.Random, duration: int) -> list[Event]:
@@ -228,31 +277,23 @@ def reads_after_withdrawal(city: City, chance: random.Random) -> list[Event]:
     ]
 
 
-def _standing(city: City, chance: random.Random, duration: int) -> tuple[list[Event], list[str]]:
+def _standing(city: City, chance: random.Random, duration: int) -> list[Stay]:
     """Vehicles in no-parking bays: half of them stand longer than the rule allows, half clearly shorter."""
-    events: list[Event] = []
-    long_stays = []
+    stays = []
     for sensor in city.of_kind(DeviceKind.PARKING_SENSOR):
         second = chance.uniform(1, 10)
         number = 0
         while True:
-            too_long = chance.random() < 0.5
             steps = DWELL_SECONDS // STANDING_EVERY_SECONDS
-            steps += chance.randint(2, 5) if too_long else -chance.randint(1, 3)
+            steps += chance.randint(2, 5) if chance.random() < 0.5 else -chance.randint(2, 4)
             if second + steps * STANDING_EVERY_SECONDS > duration - QUIET_END_SECONDS:
                 break
-            track = f"t{number}"
-            if too_long:
-                long_stays.append(f"rule:{DWELL_RULE}:track:{sensor.device_id}:{track}")
-            # The rule fires on one event of a long stay: that one is matched, the others are forgotten.
-            fires = steps if too_long else -1
-            for step in range(steps + 1):
-                expected = Expected.MATCHED if step == fires else Expected.FORGOTTEN
-                at = second + step * STANDING_EVERY_SECONDS
-                events.append(Event(at, sensor, expected, track=track))
-            second += (steps + 1) * STANDING_EVERY_SECONDS + chance.uniform(2, 20)
+            times = [second + step * STANDING_EVERY_SECONDS for step in range(steps + 1)]
+            events = [Event(at, sensor, Expected.FORGOTTEN, track=f"t{number}") for at in times]
+            stays.append(Stay(sensor, events))
+            second = times[-1] + STANDING_EVERY_SECONDS + chance.uniform(2, 20)
             number += 1
-    return events, long_stays
+    return stays
 
 
 _ANPR = """<?xml version="1.0" encoding="utf-8"?>
