@@ -307,7 +307,11 @@ class Demo:
             "",
             f"Passwords are in {data}/accounts.json. Ctrl-C stops everything.",
         )
-        self._console.print(Panel("\n".join(lines), title="How to look closer"), markup=False)
+        # Not in a box: a command that is cut off at the edge cannot be copied.
+        self._console.rule("How to look closer", align="left")
+        for line in lines:
+            self._console.print(line, markup=False)
+        self._console.rule()
 
     def _say(self, line: str) -> None:
         self._console.print(line, markup=False)
