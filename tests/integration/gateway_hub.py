@@ -220,6 +220,11 @@ class GatewayHub:
             ca_file=self.infrastructure.folder.ca_file,
         )
 
+    async def fingerprint(self, tls: TlsSettings) -> str:
+        """SHA-256 of a certificate, as revocations name it."""
+        pem = await asyncio.to_thread(tls.certificate_file.read_bytes)
+        return x509.load_pem_x509_certificate(pem).fingerprint(hashes.SHA256()).hex()
+
     async def _until_known(self, camera: Camera, *, authorised: bool) -> None:
         """Waits until what the registry has published of the device is in force, and at the gateway."""
 
