@@ -103,11 +103,23 @@ class CompactedReplica:
             return f"the replica of {self.topic} has no bookmark younger than 10 s"
         return None
 
+    def behind_because(self, as_of_ms: int) -> str | None:
+        """None when ready and everything that the owner committed until `as_of_ms` is applied, else one
+        sentence."""
+        reason = self.not_ready_because()
+        if reason is None and self.bookmark_ms() < as_of_ms:
+            return f"the replica of {self.topic} has yet to hear of what changed lately"
+        return reason
+
+    def bookmark_ms(self) -> int:
+        """The time up to which everything committed is applied; 0 before every partition had a bookmark."""
+        if not self._partitions or self._partitions - self._bookmarks.keys():
+            return 0
+        return min(self._bookmarks[partition] for partition in self._partitions)
+
     def bookmark_age_ms(self) -> int:
         """Milliseconds since the newest bookmark of the partition that has waited longest."""
-        if not self._partitions or self._partitions - self._bookmarks.keys():
-            return self._now_ms()
-        return max(0, self._now_ms() - min(self._bookmarks[partition] for partition in self._partitions))
+        return max(0, self._now_ms() - self.bookmark_ms())
 
     async def start(self) -> None:
         """Begins to read, and returns at once."""
@@ -126,20 +138,20 @@ class CompactedReplica:
             self._changed.clear()
             await self._changed.wait()
 
-    async def wait_until_ready(self, timeout_seconds: float) -> None:
-        """Returns once ready; raises Retry with the reason when the time has passed, or at once after a
-        failure.
+    async def wait_until_ready(self, timeout_seconds: float, *, as_of_ms: int = 0) -> None:
+        """Returns once ready and not behind `as_of_ms`; raises Retry with the reason when the time has
+        passed, or at once after a failure.
         """
         try:
             async with asyncio.timeout(timeout_seconds):
-                while not self.ready:
+                while self.behind_because(as_of_ms) is not None:
                     if self._failure is not None:
                         break
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
             pass
-        reason = self.not_ready_because()
+        reason = self.behind_because(as_of_ms)
         if reason is not None:
             raise Retry(reason)
 

@@ -9,6 +9,12 @@ RETENTION_MS = 24 * 60 * 60 * 1_000
 """A version that was superseded longer ago than this can evaluate no observation: none is kept for longer
 (refusal 2)."""
 
+ACTIVATION_LEAD_MS = 3_000
+"""Owners publish a version at least this long ahead of its activation (C5). Consumers that wait until they
+know everything committed so long before an observation was received evaluate it with the versions in force.
+Bookmarks, of which one comes each second, carry that knowledge: three seconds hide one that is late.
+"""
+
 Value = TypeVar("Value")
 
 

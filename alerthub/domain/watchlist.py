@@ -12,12 +12,9 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from alerthub.domain.errors import Conflict, NotAllowed, Refuse
+from alerthub.domain.versions import ACTIVATION_LEAD_MS
 
 DAY_MS = 24 * 3_600_000
-
-ACTIVATION_LEAD_MS = 1_000
-"""An approval takes effect this much later, so that correlators have it before the first read that it
-concerns."""
 
 
 class EntryStatus(IntEnum):

@@ -13,6 +13,7 @@ from alerthub.api.v1.observation_pb2 import ObservationBatch
 from alerthub.domain import correlation
 from alerthub.domain.correlation import Evaluation, RuleFailure
 from alerthub.domain.rules.interface import WatchlistMatch
+from alerthub.domain.versions import ACTIVATION_LEAD_MS
 from alerthub.telemetry import logger
 from services.correlator import dead_letters, metrics, records
 from services.correlator.checkpoint import Checkpoint
@@ -80,22 +81,22 @@ class BatchHandler:
         """Applies the event's batch once the gate is open, unless its partition has been taken away by
         then."""
         generation = self._working.generation
-        if self._gate.closed_because() is not None:
-            await self._gate.wait()
+        batch = _decoded(event.message)
+        as_of_ms = 0 if batch is None else batch.received_time_ms - ACTIVATION_LEAD_MS
+        if self._gate.closed_because(as_of_ms) is not None:
+            await self._gate.wait(as_of_ms)
         if self._working.generation != generation or not self._working.holds(event.message.partition):
             # Its next owner applies it: it was not acknowledged.
             metrics.BATCHES.labels("not_ours").inc()
             return
         # No await from here to the end: a checkpoint sees all of the batch or nothing of it (C2).
-        self._apply(event)
-
-    def _apply(self, event: EventView) -> None:
-        message = event.message
-        try:
-            batch = ObservationBatch.FromString(message.value or b"")
-        except DecodeError:
+        if batch is None:
             self._put_aside(event, "not an ObservationBatch")
-            return
+        else:
+            self._apply(event, batch)
+
+    def _apply(self, event: EventView, batch: ObservationBatch) -> None:
+        message = event.message
         if len(batch.observations) > MAXIMUM_OBSERVATIONS:
             self._put_aside(event, f"more than {MAXIMUM_OBSERVATIONS} observations")
             return
@@ -169,3 +170,11 @@ class BatchHandler:
             rule_version=failure.rule_version,
             exc_info=(type(error), error, error.__traceback__),
         )
+
+
+def _decoded(message: MessageView) -> ObservationBatch | None:
+    """The batch of the record; None when it is none."""
+    try:
+        return ObservationBatch.FromString(message.value or b"")
+    except DecodeError:
+        return None

@@ -1,7 +1,10 @@
 """What batches are evaluated against: replicas of watchlist, matching, devices, zones and rules (C9).
 
 The gate is open while all of them have read their topic to the end and have a fresh bookmark. While it is
-closed no batch is applied: an entry could have been withdrawn meanwhile.
+closed no batch is applied: an entry could have been withdrawn meanwhile. Nor is a batch applied before all
+that can have been in force when it was received has arrived: owners publish a version
+`ACTIVATION_LEAD_MS` ahead of its activation, and a bookmark says up to when everything committed is there.
+So a slow replica delays an alert and never misses one (C5).
 """
 
 from __future__ import annotations
@@ -26,9 +29,19 @@ _KEPT_MATCHING_VERSIONS = 64
 class Gate(Protocol):
     """Whether batches may be applied now."""
 
-    def closed_because(self) -> str | None: ...
+    def closed_because(self, as_of_ms: int = 0) -> str | None:
+        """None while it is open, and everything committed until `as_of_ms` is known; else one sentence."""
 
-    async def wait(self) -> None: ...
+    async def wait(self, as_of_ms: int = 0) -> None:
+        """Returns while it is open, and everything committed until `as_of_ms` is known."""
+
+
+class Source(Gate, Protocol):
+    """What fills the reference."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
 
 
 class Reference:
@@ -100,20 +113,18 @@ class Replicas:
         for replica in self._replicas:
             await replica.stop()
 
-    def closed_because(self) -> str | None:
-        """None while the gate is open, else one sentence."""
+    def closed_because(self, as_of_ms: int = 0) -> str | None:
         for replica in self._replicas:
-            reason = replica.not_ready_because()
+            reason = replica.behind_because(as_of_ms)
             if reason is not None:
                 return reason
         return None
 
-    async def wait(self) -> None:
-        """Returns while the gate is open."""
-        while self.closed_because() is not None:
+    async def wait(self, as_of_ms: int = 0) -> None:
+        while self.closed_because(as_of_ms) is not None:
             for replica in self._replicas:
                 try:
-                    await replica.wait_until_ready(1.0)
+                    await replica.wait_until_ready(1.0, as_of_ms=as_of_ms)
                 except Retry:
                     # It says so again until it is ready; a replica that failed ends the process.
                     break

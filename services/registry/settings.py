@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from alerthub.domain.versions import ACTIVATION_LEAD_MS
 from alerthub.settings import ServiceSettings
 
 
@@ -20,7 +21,7 @@ class RegistrySettings(ServiceSettings):
     bootstrap_accounts_file: Path | None = None
     """The accounts that the hub begins with, read once, while there are none: JSON
     {"accounts": [{"account": NAME, "password": TEXT, "roles": ["ROLE_OPERATOR", ...]}]}."""
-    activation_lead_ms: int = Field(default=2_000, ge=0, le=3_600_000)
+    activation_lead_ms: int = Field(default=ACTIVATION_LEAD_MS, ge=ACTIVATION_LEAD_MS, le=3_600_000)
     """How far ahead of its activation a version is published: time for every consumer to have it when it
     comes into force, so that all evaluate a batch with the same versions (C5)."""
     enrolment_code_minutes: int = Field(default=60, ge=1, le=60)

@@ -10,6 +10,7 @@ from correlator_builders import NOW, batch, read
 from faust.types import TP
 
 from alerthub.api.v1.observation_pb2 import DeadLetter, Observation, ObservationBatch
+from alerthub.domain.versions import ACTIVATION_LEAD_MS
 from services.correlator.application import Budget, build_application, build_table
 from services.correlator.checkpoint import Checkpoint
 from services.correlator.handlers import MAXIMUM_OBSERVATIONS, BatchHandler
@@ -38,12 +39,14 @@ class Event:
 @dataclass
 class Gate:
     opened: asyncio.Event = field(default_factory=asyncio.Event)
+    known_until_ms: int = 2**62
 
-    def closed_because(self) -> str | None:
-        return None if self.opened.is_set() else "closed"
+    def closed_because(self, as_of_ms: int = 0) -> str | None:
+        return None if self.opened.is_set() and as_of_ms <= self.known_until_ms else "closed"
 
-    async def wait(self) -> None:
-        await self.opened.wait()
+    async def wait(self, as_of_ms: int = 0) -> None:
+        while self.closed_because(as_of_ms) is not None:
+            await asyncio.sleep(0)
 
 
 class Worker:
@@ -87,6 +90,35 @@ async def test_a_batch_waits_for_the_gate_and_is_applied_then() -> None:
     assert worker.working.state(3).counts.received == 0
     worker.gate.opened.set()
     await taking
+
+    assert worker.working.state(3).counts.received == 1
+
+
+async def test_a_batch_waits_until_what_was_in_force_when_it_was_received_is_known() -> None:
+    # given replicas that know everything committed until shortly before a version could have come into force
+    worker = Worker()
+    event = good(0)
+    received_ms = ObservationBatch.FromString(event.message.value).received_time_ms
+    worker.gate.known_until_ms = received_ms - ACTIVATION_LEAD_MS - 1
+
+    # when the batch arrives, and what is missing comes later
+    taking = asyncio.create_task(worker.handler.take(event))
+    await asyncio.sleep(0)
+    assert worker.working.state(3).counts.received == 0
+    worker.gate.known_until_ms += 1
+    await taking
+
+    # then it is applied with it
+    assert worker.working.state(3).counts.received == 1
+
+
+async def test_a_batch_does_not_wait_for_what_is_published_ahead_of_its_activation() -> None:
+    worker = Worker()
+    event = good(0)
+    received_ms = ObservationBatch.FromString(event.message.value).received_time_ms
+    worker.gate.known_until_ms = received_ms - ACTIVATION_LEAD_MS
+
+    await worker.handler.take(event)
 
     assert worker.working.state(3).counts.received == 1
 

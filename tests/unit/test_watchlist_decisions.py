@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from alerthub.domain.errors import Conflict, NotAllowed, Refuse
+from alerthub.domain.versions import ACTIVATION_LEAD_MS
 from alerthub.domain.watchlist import (
-    ACTIVATION_LEAD_MS,
     DAY_MS,
     Category,
     Entry,
