@@ -26,6 +26,8 @@ MAXIMUM_BATCH_BYTES = 1024 * 1024
 """Half of what the topic takes: data keys come on top."""
 WATERMARK_SECONDS = 1.0
 """C11: an empty batch to each partition so often."""
+ACKNOWLEDGED_WITHIN_SECONDS = 5.0
+"""A batch that waits longer says that the broker is away: as long as a request waits before it gets 503."""
 _FULL_AT = 4.0
 """Observations expected within the longest linger from which on it pays to wait so long."""
 _STUCK_BATCHES = 4
@@ -112,6 +114,8 @@ class BatchPacker:
         self._lanes = [_Lane(partition, sequence=now_ms()) for partition in range(partitions)]
         self._timer: asyncio.TimerHandle | None = None
         self._in_flight = 0
+        # Closed batches that the broker has not acknowledged, oldest first.
+        self._unsettled: dict[int, Batch] = {}
         self._rate = 0.0
         self._rate_since = self._loop.time()
         self._rate_count = 0
@@ -121,6 +125,14 @@ class BatchPacker:
     def in_flight(self) -> int:
         """Observations that the broker has not acknowledged."""
         return self._in_flight
+
+    def not_ready_because(self) -> str | None:
+        """None while the broker acknowledges; the watermarks ask it each second even when no device
+        speaks."""
+        oldest = next(iter(self._unsettled.values()), None)
+        if oldest is not None and self._loop.time() - oldest.opened_at > ACKNOWLEDGED_WITHIN_SECONDS:
+            return "Kafka does not acknowledge"
+        return None
 
     def require_room(self, count: int) -> None:
         """Retry when `count` more observations would be too many in flight."""
@@ -238,6 +250,7 @@ class BatchPacker:
         batch.message.received_time_ms = lane.received_time_ms
         batch.message.sequence = lane.sequence
         lane.closed.append(batch)
+        self._unsettled[id(batch)] = batch
         if lane.pump is None:
             lane.pump = self._loop.create_task(self._pump(lane), name=f"pump-{lane.partition}")
 
@@ -265,6 +278,7 @@ class BatchPacker:
 
     def _settle(self, batch: Batch, error: BaseException | None) -> None:
         self._in_flight -= batch.count
+        self._unsettled.pop(id(batch), None)
         metrics.in_flight.set(self._in_flight)
         for callback in batch.on_settled:
             callback()

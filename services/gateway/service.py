@@ -135,6 +135,7 @@ class Service:
             evidence=evidence,
             now_ms=_now_ms,
         )
+        self._operations.add_ready_check("kafka", packer.not_ready_because)
         self._operations.add_ready_check("devices", devices.not_ready_because)
         self._operations.add_ready_check("revocations", revoked.not_ready_because)
         self._operations.add_ready_check("keys", keys.not_ready_because)

@@ -137,3 +137,20 @@ def test_the_linger_is_shortest_when_quiet_and_longest_when_busy(rate: float, li
 @given(st.floats(0, 1e6))
 def test_the_linger_stays_between_its_bounds(rate: float) -> None:
     assert 5 <= adapted_linger_ms(rate, minimum_ms=5, maximum_ms=25) <= 25
+
+
+async def test_a_broker_that_does_not_acknowledge_makes_it_unready_until_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await gateway(tmp_path)
+    one.broker.holds = True
+    one.packer.watermark(one.keys.in_force())
+    await one.broker.holds_a_record()
+    assert one.packer.not_ready_because() is None
+    later = asyncio.get_running_loop().time() + 5.1
+    monkeypatch.setattr(one.packer._loop, "time", lambda: later)
+    assert one.packer.not_ready_because() == "Kafka does not acknowledge"
+    monkeypatch.undo()
+    one.broker.answer()
+    await asyncio.sleep(0)
+    assert one.packer.not_ready_because() is None
