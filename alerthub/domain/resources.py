@@ -6,7 +6,7 @@ What each is, what it refers to, and what a set of them would change. `resource_
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
@@ -292,8 +292,17 @@ class Current:
     resource: Resource
 
 
-def plan(wanted: Sequence[Resource], current: Mapping[Key, Current]) -> tuple[Change, ...]:
-    """What the wanted resources would change, in their order. Equal ones stay as they are."""
+def plan(
+    wanted: Sequence[Resource],
+    current: Mapping[Key, Current],
+    *,
+    published: Callable[[Key], int] = lambda _: 0,
+) -> tuple[Change, ...]:
+    """What the wanted resources would change, in their order. Equal ones stay as they are.
+
+    `published` gives the version that consumers know already: after a restore it can be newer than the
+    database's, and a version is never used twice (C19).
+    """
     changes = []
     for resource in wanted:
         key = key_of(resource)
@@ -302,10 +311,12 @@ def plan(wanted: Sequence[Resource], current: Mapping[Key, Current]) -> tuple[Ch
             changes.append(Change(Action.UNCHANGED, key, known.version, (), resource))
             continue
         if known is None:
-            changes.append(Change(Action.CREATE, key, 1, differences(None, resource), resource))
+            version = published(key) + 1
+            changes.append(Change(Action.CREATE, key, version, differences(None, resource), resource))
             continue
         found = differences(known.resource, resource)
-        changes.append(Change(Action.UPDATE, key, known.version + 1, found, resource))
+        version = max(known.version, published(key)) + 1
+        changes.append(Change(Action.UPDATE, key, version, found, resource))
     return tuple(changes)
 
 

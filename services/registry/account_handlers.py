@@ -20,6 +20,7 @@ from alerthub.postgres import transaction
 from services.registry import account_store as store
 from services.registry import metrics
 from services.registry.passwords import Passwords, first_password
+from services.registry.topic_versions import TopicVersions
 
 PROPOSAL_LIFE_MS = 7 * 24 * 3_600_000
 """A grant that nobody approved for a week is not what anybody has in mind any more."""
@@ -41,11 +42,18 @@ class AccountHandlers:
     """Everything about persons' accounts but revoking them."""
 
     def __init__(
-        self, engine: AsyncEngine, *, passwords: Passwords, signer: TokenSigner, now_ms: Callable[[], int]
+        self,
+        engine: AsyncEngine,
+        *,
+        passwords: Passwords,
+        signer: TokenSigner,
+        versions: TopicVersions,
+        now_ms: Callable[[], int],
     ) -> None:
         self._engine = engine
         self._passwords = passwords
         self._signer = signer
+        self._versions = versions
         self._now_ms = now_ms
 
     async def sign_in(self, account: str, password: str, audience: str) -> registry_pb2.SignInResponse:
@@ -154,6 +162,7 @@ class AccountHandlers:
             # Tokens with the roles of before end now, not in five minutes.
             await store.put_revocation(
                 connection,
+                self._versions,
                 f"account:{proposal.account}",
                 now_ms=now_ms,
                 reinstated=True,

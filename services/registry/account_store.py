@@ -13,6 +13,7 @@ from alerthub import outbox
 from alerthub.api.v1 import registry_pb2
 from alerthub.domain.accounts import Maker, SignInState
 from services.registry import tables
+from services.registry.topic_versions import TopicVersions
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,16 +200,27 @@ async def is_revoked(connection: AsyncConnection, subject: str) -> bool:
 
 
 async def put_revocation(
-    connection: AsyncConnection, subject: str, *, now_ms: int, reinstated: bool, reason: str, actor: str
+    connection: AsyncConnection,
+    versions: TopicVersions,
+    subject: str,
+    *,
+    now_ms: int,
+    reinstated: bool,
+    reason: str,
+    actor: str,
 ) -> None:
     """The next word on a subject (account:NAME, terminal:ID, certificate:FINGERPRINT), told to all at
     once."""
     columns = tables.revocation.c
     values = {"revoked_at_ms": now_ms, "reinstated": reinstated, "reason": reason, "changed_by": actor}
+    known = versions.of_revocation(subject)
     version = await connection.scalar(
         upsert(tables.revocation)
-        .values(subject=subject, version=1, **values)
-        .on_conflict_do_update(index_elements=["subject"], set_={"version": columns.version + 1, **values})
+        .values(subject=subject, version=known + 1, **values)
+        .on_conflict_do_update(
+            index_elements=["subject"],
+            set_={"version": func.greatest(columns.version, known) + 1, **values},
+        )
         .returning(columns.version)
     )
     message = registry_pb2.Revocation(

@@ -29,6 +29,7 @@ from alerthub.domain.resources import (
 )
 from alerthub.postgres import transaction
 from services.registry import metrics, publication, store, wire
+from services.registry.topic_versions import TopicVersions
 
 _DAY_MS = 24 * 3_600_000
 _DEFAULT_PAGE = 200
@@ -51,11 +52,13 @@ class ResourceHandlers:
         self,
         engine: AsyncEngine,
         *,
+        versions: TopicVersions,
         now_ms: Callable[[], int],
         activation_lead_ms: int,
         command_memory_days: int,
     ) -> None:
         self._engine = engine
+        self._versions = versions
         self._now_ms = now_ms
         self._activation_lead_ms = activation_lead_ms
         self._command_memory_ms = command_memory_days * _DAY_MS
@@ -94,6 +97,7 @@ class ResourceHandlers:
                 decision.before,
                 parents_before=decision.parents_before,
                 parents_after=decision.parents_after,
+                published=self._versions.of_resource,
                 active_from_ms=active_from_ms,
                 now_ms=now_ms,
             )
@@ -149,7 +153,7 @@ class ResourceHandlers:
         """What the wanted resources change. Raises Refuse that names the field at fault."""
         now_ms = self._now_ms()
         before = await store.load(connection, [key_of(resource) for resource in wanted])
-        changes = plan(wanted, before)
+        changes = plan(wanted, before, published=self._versions.of_resource)
         changing = {i for i, change in enumerate(changes) if change.action is not Action.UNCHANGED}
         indices = sorted(changing)
         changed = [wanted[index] for index in indices]

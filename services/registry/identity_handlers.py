@@ -22,6 +22,7 @@ from services.registry import account_store, metrics, publication, store
 from services.registry import identity_store as identities
 from services.registry.certificates import CertificateAuthority
 from services.registry.identity_store import Enrolment
+from services.registry.topic_versions import TopicVersions
 
 _SECRET_BYTES = 32
 _CODE_BYTES = 10
@@ -59,11 +60,13 @@ class IdentityHandlers:
         *,
         authority: CertificateAuthority,
         lives: Lives,
+        versions: TopicVersions,
         now_ms: Callable[[], int],
     ) -> None:
         self._engine = engine
         self._authority = authority
         self._lives = lives
+        self._versions = versions
         self._now_ms = now_ms
 
     async def issue_device_credential(self, device_id: str, *, actor: str) -> str:
@@ -78,7 +81,11 @@ class IdentityHandlers:
             now_ms = self._now_ms()
             await store.put_secret(connection, device_id, secret_sha256(secret), actor=actor, now_ms=now_ms)
             made = await publication.republication(
-                connection, Key(Kind.DEVICE, device_id), active_from_ms=now_ms, now_ms=now_ms
+                connection,
+                Key(Kind.DEVICE, device_id),
+                published=self._versions.of_resource,
+                active_from_ms=now_ms,
+                now_ms=now_ms,
             )
             await store.save(connection, made, declared=set(), actor=actor, now_ms=now_ms)
             await audit.record(
@@ -180,7 +187,13 @@ class IdentityHandlers:
             )
             if await account_store.is_revoked(connection, subject):
                 await account_store.put_revocation(
-                    connection, subject, now_ms=now_ms, reinstated=True, reason="enrolled anew", actor=subject
+                    connection,
+                    self._versions,
+                    subject,
+                    now_ms=now_ms,
+                    reinstated=True,
+                    reason="enrolled anew",
+                    actor=subject,
                 )
             await identities.note_certificate(connection, subject, issued, actor=subject)
             await identities.put_terminal(connection, enrolment, issued.fingerprint, now_ms)
@@ -227,7 +240,13 @@ class IdentityHandlers:
                         raise Refuse("certificate_fingerprint", expected)
                     subject = f"certificate:{fingerprint}"
             await account_store.put_revocation(
-                connection, subject, now_ms=now_ms, reinstated=False, reason=request.reason, actor=actor
+                connection,
+                self._versions,
+                subject,
+                now_ms=now_ms,
+                reinstated=False,
+                reason=request.reason,
+                actor=actor,
             )
             await audit.record(
                 connection, action="Revoked", actor=actor, subject=subject, reason=request.reason
@@ -241,7 +260,13 @@ class IdentityHandlers:
             certificate = f"certificate:{fingerprint}"
             if not await account_store.is_revoked(connection, certificate):
                 await account_store.put_revocation(
-                    connection, certificate, now_ms=now_ms, reinstated=False, reason=reason, actor=actor
+                    connection,
+                    self._versions,
+                    certificate,
+                    now_ms=now_ms,
+                    reinstated=False,
+                    reason=reason,
+                    actor=actor,
                 )
 
 

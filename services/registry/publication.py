@@ -6,7 +6,7 @@ it serves. So a change of one resource makes new versions of others, and those a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -28,6 +28,7 @@ from alerthub.domain.resources import (
     Unit,
     above,
     below,
+    key_of,
 )
 from services.registry import store, wire
 from services.registry.store import Publication
@@ -90,6 +91,7 @@ async def publications(
     *,
     parents_before: Mapping[str, str],
     parents_after: Mapping[str, str],
+    published: Callable[[Key], int],
     active_from_ms: int,
     now_ms: int,
 ) -> list[Publication]:
@@ -131,13 +133,17 @@ async def publications(
             made.append(
                 compose(
                     known.resource,
-                    version=known.version + 1,
+                    version=_next(known, published),
                     active_from_ms=active_from_ms,
                     around=around,
                     now_ms=now_ms,
                 )
             )
     return made
+
+
+def _next(known: Publication, published: Callable[[Key], int]) -> int:
+    return max(known.version, published(key_of(known.resource))) + 1
 
 
 async def _carriers(
@@ -219,7 +225,12 @@ async def _surroundings(
 
 
 async def republication(
-    connection: AsyncConnection, key: Key, *, active_from_ms: int, now_ms: int
+    connection: AsyncConnection,
+    key: Key,
+    *,
+    published: Callable[[Key], int],
+    active_from_ms: int,
+    now_ms: int,
 ) -> list[Publication]:
     """The next version of one resource whose own content stays: what the registry adds to it has changed."""
     around = await _surroundings(
@@ -232,7 +243,7 @@ async def republication(
     return [
         compose(
             known.resource,
-            version=known.version + 1,
+            version=_next(known, published),
             active_from_ms=active_from_ms,
             around=around,
             now_ms=now_ms,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from google.protobuf.message import DecodeError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alerthub import kafka, postgres
 from alerthub.api.v1 import registry_pb2
@@ -26,7 +26,7 @@ from alerthub.identity import (
     TokenSigner,
     TokenVerifier,
 )
-from alerthub.outbox import BookmarkPublisher, OutboxRelay
+from alerthub.outbox import BookmarkPublisher, Message, OutboxRelay
 from alerthub.replica import CompactedReplica
 from alerthub.republisher import Republisher
 from alerthub.telemetry import logger
@@ -38,12 +38,11 @@ from services.registry.handlers import ResourceHandlers
 from services.registry.identity_handlers import IdentityHandlers, Lives
 from services.registry.passwords import Passwords
 from services.registry.settings import RegistrySettings
+from services.registry.topic_versions import OWNED_TOPICS, REVOCATIONS, TopicVersions
 
 log = logger(__name__)
 
 AUDIENCE = "registry"
-REVOCATIONS = "revocations"
-OWNED_TOPICS = (*store.TOPIC_OF.values(), REVOCATIONS)
 
 
 class _Part(Protocol):
@@ -68,6 +67,7 @@ class Service:
         self._authority = CertificateAuthority.from_files(settings.tls.ca_file, settings.authority_key_file)
         self._producer = kafka.producer(settings.kafka, client_id=self._client_id)
         self._revocations = RevocationList()
+        self._versions = TopicVersions()
         self._failure: asyncio.Future[BaseException] | None = None
         self._stops: list[Callable[[], Awaitable[None]]] = []
         self.operations: OperationsServer | None = None
@@ -83,6 +83,7 @@ class Service:
             self._engine,
             passwords=Passwords(concurrency=settings.sign_in_concurrency, queue=settings.sign_in_queue),
             signer=self._signer,
+            versions=self._versions,
             now_ms=now_ms,
         )
         if settings.bootstrap_accounts_file is not None:
@@ -137,27 +138,18 @@ class Service:
 
     def _republisher(self, topic: str) -> Republisher:
         if topic == REVOCATIONS:
-            return Republisher(
-                self._settings.kafka,
-                self._engine,
-                self._producer,
-                topic,
-                client_id=self._client_id,
-                version_of=lambda value: registry_pb2.Revocation.FromString(value).version,
-                versions=account_store.revocation_versions,
-                values=account_store.revocation_messages,
-                on_failure=self._fail,
-            )
-        message = _MESSAGE_OF[topic]
+            versions, values = account_store.revocation_versions, account_store.revocation_messages
+        else:
+            versions, values = partial(_versions_on, topic), partial(_messages_on, topic)
         return Republisher(
             self._settings.kafka,
             self._engine,
             self._producer,
             topic,
             client_id=self._client_id,
-            version_of=lambda value: message.FromString(value).version,
-            versions=lambda connection: store.versions_on(connection, topic),
-            values=lambda connection, keys: store.messages_on(connection, topic, keys),
+            version_of=partial(self._versions.note, topic),
+            versions=versions,
+            values=values,
             on_failure=self._fail,
         )
 
@@ -165,6 +157,7 @@ class Service:
         settings = self._settings
         resources = ResourceHandlers(
             self._engine,
+            versions=self._versions,
             now_ms=now_ms,
             activation_lead_ms=settings.activation_lead_ms,
             command_memory_days=settings.command_memory_days,
@@ -177,6 +170,7 @@ class Service:
                 terminal_certificate_days=settings.terminal_certificate_days,
                 device_certificate_days=settings.device_certificate_days,
             ),
+            versions=self._versions,
             now_ms=now_ms,
         )
         return (
@@ -219,12 +213,12 @@ class Service:
         return self._engine
 
 
-_MESSAGE_OF: Mapping[str, Any] = {
-    "devices": registry_pb2.Device,
-    "zones": registry_pb2.Zone,
-    "rules": registry_pb2.Rule,
-    "units": registry_pb2.Unit,
-}
+async def _versions_on(topic: str, connection: AsyncConnection) -> dict[str, int]:
+    return await store.versions_on(connection, topic)
+
+
+async def _messages_on(topic: str, connection: AsyncConnection, keys: Sequence[str]) -> list[Message]:
+    return await store.messages_on(connection, topic, keys)
 
 
 def apply_revocation(revocations: RevocationList, subject: str, value: bytes | None) -> None:

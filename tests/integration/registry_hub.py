@@ -29,7 +29,7 @@ from alerthub.embedded.processes import free_ports
 from alerthub.grpc_client import person_channel
 from alerthub.replica import BOOKMARK_KEY
 from alerthub.topics import TOPICS
-from services.registry.service import OWNED_TOPICS
+from services.registry.topic_versions import OWNED_TOPICS
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse battery staple"  # noqa: S105 - of accounts that live as long as the test
@@ -67,6 +67,22 @@ class RunningRegistry:
         return self.infrastructure.folder.ca_file
 
     def start(self) -> None:
+        self.launch()
+        self.wait_until_ready()
+
+    async def unready_because(self, check: str, *, seconds: float = 60) -> str:
+        """The reason of one readiness check, once it has one."""
+        async with asyncio.timeout(seconds):
+            while True:
+                try:
+                    reason = self.readiness()["checks"].get(check)
+                except (URLError, ConnectionError):
+                    reason = None
+                if reason is not None:
+                    return str(reason)
+                await asyncio.sleep(0.2)
+
+    def launch(self) -> None:
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "services.registry"],
@@ -75,7 +91,6 @@ class RunningRegistry:
                 stdout=log,
                 stderr=log,
             )
-        self.wait_until_ready()
 
     def readiness(self) -> dict[str, Any]:
         url = f"http://127.0.0.1:{self.environment['ALERTHUB_OPERATIONS_PORT']}/ready"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator
 
@@ -26,21 +25,11 @@ def registry(
     yield from running_registry(infrastructure, tmp_path_factory.mktemp("registry"))
 
 
-async def until_not_ready(registry: RunningRegistry, check: str) -> str:
-    """The check's reason, once it has one."""
-    async with asyncio.timeout(60):
-        while True:
-            reason = registry.readiness()["checks"][check]
-            if reason is not None:
-                return str(reason)
-            await asyncio.sleep(0.2)
-
-
 async def test_without_the_database_it_is_not_ready_and_asks_to_come_again(
     registry: RunningRegistry, postgres_server: PostgresNode
 ) -> None:
     postgres_server.kill()
-    assert "database" in await until_not_ready(registry, "database")
+    assert "database" in await registry.unready_because("database")
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await registry.sign_in("operator")
     assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
@@ -57,7 +46,7 @@ async def test_what_is_applied_without_kafka_is_published_when_it_returns(
     await registry.apply(jurisdiction(city))
     kafka_broker.kill()
     await registry.apply(zone(name, city))
-    assert "outbox" in await until_not_ready(registry, "outbox")
+    assert "outbox" in await registry.unready_because("outbox")
 
     kafka_broker.launch()
     value = registry_pb2.Zone.FromString(await registry.published("zones", name, 1, seconds=90))

@@ -358,3 +358,29 @@ async def test_what_the_topic_does_not_have_is_published_again(
     registry.start()
     value = registry_pb2.Zone.FromString(await registry.published("zones", name, 2, seconds=20))
     assert value.status == registry_pb2.LIFE_STATUS_SUSPENDED
+
+
+async def test_a_restored_registry_gives_no_version_again(
+    registry: RunningRegistry, city: str, unique: Unique
+) -> None:
+    """The database forgot versions 2 and 3, which consumers have: the next one is 4 (C19)."""
+    name = unique("zone")
+    for kind in (
+        registry_pb2.ZONE_KIND_NO_PARKING,
+        registry_pb2.ZONE_KIND_AREA,
+        registry_pb2.ZONE_KIND_CHECKPOINT,
+    ):
+        await registry.apply(zone(name, city, kind=kind))
+    await registry.published("zones", name, 3)
+    registry.stop()
+    registry.sql("DELETE FROM resource_reference WHERE source_id = :'id'", id=name)
+    registry.sql("DELETE FROM resource WHERE id = :'id'", id=name)
+    registry.sql("DELETE FROM resource_version WHERE id = :'id'", id=name)
+    registry.launch()
+    reason = await registry.unready_because("topic_zones")
+    assert "restored" in reason
+
+    answer = await registry.apply(zone(name, city, kind=registry_pb2.ZONE_KIND_RESTRICTED))
+    assert answer.changes[0].version == 4
+    value = registry_pb2.Zone.FromString(await registry.published("zones", name, 4))
+    assert value.kind == registry_pb2.ZONE_KIND_RESTRICTED

@@ -256,6 +256,14 @@ def test_the_plan_creates_changes_and_leaves_alone() -> None:
     ]
 
 
+def test_no_version_is_given_below_one_that_consumers_know() -> None:
+    """After a restore the topics can be ahead of the database (C19)."""
+    changed = replace(BAY, kind=ZoneKind.RESTRICTED)
+    current = {key_of(BAY): Current(4, BAY), key_of(CAMERA): Current(2, CAMERA)}
+    found = plan([CITY, changed, CAMERA], current, published=lambda _: 9)
+    assert [change.version for change in found] == [10, 10, 2]
+
+
 def test_a_long_list_is_told_by_what_came_and_went() -> None:
     many = tuple(f"cam-{n}" for n in range(40))
     before, after = replace(GRANT, device_ids=many), replace(GRANT, device_ids=(*many[1:], "new"))
