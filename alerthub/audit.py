@@ -202,7 +202,9 @@ class AuditSequencer:
     """Chains committed rows every `every_seconds` (at most one), and signs the head hourly and when it stops.
 
     Any number of instances may run; an advisory lock elects the one that works, pass by pass. `check` is a
-    readiness check. Without a signer, or without a witness file, heads are not written, and `check` says so.
+    readiness check: it fails while rows are not chained, or a head that is due cannot be signed and written.
+    Without a witness file heads are kept in the database alone, where whoever rewrites the log can reach
+    them; that is logged.
     """
 
     def __init__(
@@ -224,8 +226,11 @@ class AuditSequencer:
         self._task: asyncio.Task[None] | None = None
         self._last_pass = time.monotonic()
         self._head_at = time.monotonic()
+        self._head_problem: str | None = None
 
     async def start(self) -> None:
+        if self._witness_file is None:
+            log.warning("audit_without_witness")
         self._last_pass = self._head_at = time.monotonic()
         self._task = asyncio.create_task(self._run(), name="audit-sequencer")
 
@@ -248,7 +253,7 @@ class AuditSequencer:
         waited = time.monotonic() - self._last_pass
         if waited > _STALE_SECONDS:
             return f"the audit log has not been chained for {int(waited)} s"
-        return None
+        return self._head_problem
 
     async def _run(self) -> None:
         while True:
@@ -257,11 +262,21 @@ class AuditSequencer:
                     continue
                 self._last_pass = time.monotonic()
                 if time.monotonic() - self._head_at >= self._head_every_seconds:
-                    await self.sign_head()
-                    self._head_at = time.monotonic()
-            except (SQLAlchemyError, Retry, OSError, TimeoutError) as error:
-                log.warning("audit_pass_failed", error_type=type(error).__name__)
+                    await self._sign_due_head()
+            except Exception:
+                # A sequencer that ended would leave rows without protection for ever; `check` tells
+                # meanwhile.
+                log.exception("audit_pass_failed")
             await asyncio.sleep(self._every_seconds)
+
+    async def _sign_due_head(self) -> None:
+        try:
+            await self.sign_head()
+        except OSError as error:
+            self._head_problem = f"the witness of the audit log cannot be written: {type(error).__name__}"
+            raise
+        self._head_problem = None
+        self._head_at = time.monotonic()
 
     async def chain_once(self) -> int:
         """Gives committed rows their places, in the order seen; returns how many got one."""

@@ -158,7 +158,7 @@ class OutboxRelay:
                         self.listening = False
                         # Back in the pool it would still listen.
                         await connection.invalidate()
-            except (SQLAlchemyError, OSError, TimeoutError, Retry) as error:
+            except Exception as error:  # noqa: BLE001 - without a listener the poll is short: slower, not wrong
                 log.warning("outbox_listener_lost", error_type=type(error).__name__)
             await asyncio.sleep(0.5)
 
@@ -189,6 +189,12 @@ class OutboxRelay:
                 _failures.inc()
                 log.warning("outbox_pass_failed", error_type=type(error).__name__)
                 await asyncio.sleep(0.25)
+                continue
+            except Exception:
+                # A relay that ended would look like one that has nothing to send.
+                _failures.inc()
+                log.exception("outbox_pass_broke")
+                await asyncio.sleep(1.0)
                 continue
             if not more:
                 try:
@@ -286,7 +292,7 @@ class BookmarkPublisher:
         while True:
             try:
                 await self.publish()
-            except (KafkaError, OSError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - the bookmark's age tells every reader
                 log.warning("bookmark_not_published", error_type=type(error).__name__)
             await asyncio.sleep(self._every_seconds)
 

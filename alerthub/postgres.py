@@ -169,7 +169,7 @@ async def transaction(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     try:
         async with connection.begin():
             yield connection
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, TimeoutError) as error:
         if is_transient(error):
             raise Retry("the database did not answer, or asked to try again") from None
         raise

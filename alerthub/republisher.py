@@ -11,13 +11,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from prometheus_client import Counter, Gauge
 from sqlalchemy import func, select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from alerthub.domain.errors import Retry
 from alerthub.outbox import LOCK, Message, send_in_order
 from alerthub.postgres import transaction
 from alerthub.replica import CompactedReplica
@@ -122,8 +119,9 @@ class Republisher:
         while True:
             try:
                 await self.compare_and_publish()
-            except (KafkaError, SQLAlchemyError, Retry, OSError, TimeoutError) as error:
-                log.warning("republishing_failed", topic=self._topic, error_type=type(error).__name__)
+            except Exception:
+                # The next comparison finds what this one left.
+                log.exception("republishing_failed", topic=self._topic)
             await asyncio.sleep(self._every_seconds)
 
     async def compare_and_publish(self) -> int:

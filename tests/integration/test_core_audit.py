@@ -194,6 +194,27 @@ async def test_a_head_is_signed_when_its_hour_has_come(
     await chaining.stop()
 
 
+async def test_a_witness_that_cannot_be_written_is_told_and_rows_are_still_chained(
+    database: AsyncEngine, signer: HeadSigner, tmp_path: Path
+) -> None:
+    in_the_way = tmp_path / "heads.jsonl"
+    in_the_way.mkdir()
+    chaining = AuditSequencer(
+        database, signer=signer, witness_file=in_the_way, every_seconds=0.05, head_every_seconds=0.1
+    )
+    await chaining.start()
+    await note(database, "entry:1")
+    async with asyncio.timeout(10):
+        while True:
+            if chaining.check() is not None:
+                break
+            await asyncio.sleep(0.02)
+    assert "witness" in str(chaining.check())
+    assert all(row.chain_index for row in await rows(database))
+    assert await audit.heads(database) == [], "a head that the witness lacks is not taken for witnessed"
+    await chaining.stop()
+
+
 async def test_a_rewritten_database_contradicts_the_witness(
     database: AsyncEngine, signer: HeadSigner, tmp_path: Path, authority_pem: bytes
 ) -> None:

@@ -125,6 +125,34 @@ async def test_what_commits_reaches_kafka_and_what_rolls_back_does_not(
     assert await unsent(database) == 0
 
 
+class BreakingProducer:
+    """Fails in a way that nobody foresaw, once, then sends."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+        self.broke = False
+
+    async def send(self, *arguments: object, **options: object) -> object:
+        if not self.broke:
+            self.broke = True
+            raise RuntimeError
+        return await self._producer.send(*arguments, **options)
+
+
+async def test_a_relay_outlives_what_it_did_not_foresee_and_loses_nothing(
+    database: AsyncEngine, producer: AIOKafkaProducer, kafka_settings: Settings, unique: Callable[[str], str]
+) -> None:
+    key = unique("zone")
+    seen = Seen()
+    breaking = BreakingProducer(producer)
+    replica = CompactedReplica(kafka_settings("registry"), TOPIC, client_id="test", apply=seen.apply)
+    async with postgres.transaction(database) as connection:
+        await put(connection, key, 1)
+    async with running(OutboxRelay(database, breaking), replica):
+        await until(lambda: seen.of(key) == [1])
+    assert breaking.broke
+
+
 async def test_a_transaction_that_commits_late_is_sent_though_later_rows_were(
     database: AsyncEngine, producer: AIOKafkaProducer, kafka_settings: Settings, unique: Callable[[str], str]
 ) -> None:
