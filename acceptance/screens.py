@@ -52,6 +52,7 @@ class Terminal:
         """Alert id to the first push of every alert that was ever on the screen."""
         self._versions: dict[str, int] = {}
         self._outbox: dict[str, Any] = {}
+        self._answered: set[str] = set()
         self._unsent = asyncio.Event()
         self._resume_token = self._seen_token = ""
         self._snapshot: set[str] | None = None
@@ -143,8 +144,9 @@ class Terminal:
 
     def _say(self, *identity: str, **what: Any) -> None:
         command_id = str(uuid.uuid5(uuid.NAMESPACE_OID, " ".join((self.terminal_id, *identity))))
-        self._outbox.setdefault(command_id, self._message(command_id, **what))
-        self._unsent.set()
+        if command_id not in self._answered:
+            self._outbox.setdefault(command_id, self._message(command_id, **what))
+            self._unsent.set()
 
     def _take(self, message: Any) -> None:
         match message.WhichOneof("message"):
@@ -152,6 +154,7 @@ class Terminal:
                 self._snapshot = set() if message.welcome.snapshot_follows else None
             case "answer":
                 self._outbox.pop(message.answer.command_id, None)
+                self._answered.add(message.answer.command_id)
             case "heartbeat":
                 if self._snapshot is not None and message.heartbeat.snapshot_complete:
                     self.screen = {key: push for key, push in self.screen.items() if key in self._snapshot}
