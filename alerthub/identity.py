@@ -7,6 +7,7 @@ audience, for five minutes. Nothing else that a caller says about itself counts.
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
@@ -216,6 +217,9 @@ class TokenVerifier:
             raise NotAuthenticatedError(f"the token is not for the audience {self._audience}") from None
         except (jwt.InvalidTokenError, KeyError, TypeError, ValueError):
             raise NotAuthenticatedError("the token is not one that the registry signed") from None
+        # The leeway is for a registry whose clock is ahead; it must not make the five minutes longer.
+        if expires_s <= time.time():
+            raise NotAuthenticatedError("the token has expired: sign in again")
         if expires_s - issued_at_ms // 1000 > TOKEN_LIFETIME_SECONDS:
             raise NotAuthenticatedError("the token claims to live longer than five minutes")
         caller = Caller(

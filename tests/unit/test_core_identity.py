@@ -17,6 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerthub.api.v1.access_pb2 import ROLE_AUDITOR, ROLE_OPERATOR
+from alerthub.api.v1.registry_pb2 import Revocation
+from alerthub.domain.errors import DeadLetter
 from alerthub.identity import (
     ANONYMOUS,
     Caller,
@@ -101,7 +103,7 @@ def test_a_token_lives_five_minutes() -> None:
 @pytest.mark.parametrize(
     ("token", "reason"),
     [
-        (lambda: token_for(at_ms=now_ms() - 306_000), "expired"),
+        (lambda: token_for(at_ms=now_ms() - 301_000), "expired"),
         (lambda: token_for(at_ms=now_ms() + 60_000), "not one that the registry signed"),
         (lambda: token_for(audience="watchlist"), "audience"),
         (lambda: token_for() + "x", "not one that the registry signed"),
@@ -224,6 +226,20 @@ def test_a_token_of_a_revoked_account_is_refused() -> None:
     revocations.put(RevocationEntry("account:li.wei", 1, now_ms()))
     with pytest.raises(NotAuthenticatedError, match="revoked"):
         verifier(revocations).verify(token_for())
+
+
+def test_a_record_of_the_topic_revokes_and_its_tombstone_forgets() -> None:
+    revocations = RevocationList()
+    record = Revocation(subject="terminal:T1", version=1, revoked_at_ms=5)
+    revocations.apply("terminal:T1", record.SerializeToString())
+    assert revocations.is_revoked(TERMINAL)
+    revocations.apply("terminal:T1", None)
+    assert not revocations.is_revoked(TERMINAL)
+
+
+def test_a_record_that_is_no_revocation_is_put_aside() -> None:
+    with pytest.raises(DeadLetter):
+        RevocationList().apply("terminal:T1", b"\xff")
 
 
 def test_a_subscriber_hears_of_every_change_until_it_leaves() -> None:
