@@ -77,7 +77,10 @@ _outbox = outbox_table(MetaData())
 
 
 def create_outbox(op: Operations) -> None:
-    """For a service's first migration: `create_outbox(op)`."""
+    """For a service's first migration: `create_outbox(op)`.
+
+    It is part of versions that have run: a change is another function, called by a newer version.
+    """
     outbox_table(MetaData()).create(op.get_bind())
 
 
