@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from google.protobuf.message import DecodeError
 
@@ -128,22 +127,16 @@ class Fleet:
     async def _follow_positions(self) -> None:
         while True:
             consumer = kafka.consumer(
-                self._settings.kafka, group_id=None, client_id=f"{self._client_id}-positions"
+                self._settings.kafka, "positions", group_id=None, client_id=f"{self._client_id}-positions"
             )
             try:
                 await consumer.start()
-                partitions = [
-                    TopicPartition("positions", each)
-                    for each in consumer.partitions_for_topic("positions") or ()
-                ]
-                consumer.assign(partitions)
+                partitions = list(consumer.assignment())
+                ends = await consumer.end_offsets(partitions)
                 since = time.time_ns() // 1_000_000 - POSITION_MAXIMUM_AGE_MS
                 starts = await consumer.offsets_for_times(dict.fromkeys(partitions, since))
                 for partition, start in starts.items():
-                    if start is None:
-                        await consumer.seek_to_end(partition)
-                    else:
-                        consumer.seek(partition, start.offset)
+                    consumer.seek(partition, ends[partition] if start is None else start.offset)
                 async for record in consumer:
                     self._take_position(record.value or b"")
             except (KafkaError, OSError, TimeoutError) as error:

@@ -71,6 +71,8 @@ class TerminalStream:
         self._queue: asyncio.Queue[TailedEvent | patrol_pb2.CommandAnswer | None] = asyncio.Queue()
         self._end: End | None = None
         self._held: set[str] = set()
+        self._gone: set[str] = set()
+        self._may_hold_more = False
         self._versions: dict[str, int] = {}
         self._opened: dict[str, Opened] = {}
         self._heartbeat_at = 0.0
@@ -107,9 +109,9 @@ class TerminalStream:
                     )
                 await self._write(write, began_at, heartbeat=self._heartbeat(snapshot_complete=True))
             else:
-                # What the terminal holds from before must leave its screen when it ends.
-                self._held.update(alert.alert_id for alert in open_alerts)
-                self._held.update(each.event.alert.alert_id for each in missed)
+                # What the terminal holds is known to itself alone, and the database may be ahead of the
+                # tail: whatever ends from here on is told.
+                self._may_hold_more = True
                 for each in missed:
                     await self._forward_event(write, each)
                 await self._write(write, began_at, heartbeat=self._heartbeat())
@@ -172,20 +174,26 @@ class TerminalStream:
             REFUSED.inc()
             log.exception("unconfirmed_alert_not_sent", alert_id=alert.alert_id)
             return
-        if card is None or (not card.shown and alert.alert_id not in self._held):
+        if card is None or (not card.shown and not self._may_hold(alert.alert_id)):
             return
         push = patrol_pb2.AlertPush(alert=card.alert, assignment_id=card.assignment_id, because=because)
         self._versions[alert.alert_id] = alert.version
         if card.shown:
             self._held.add(alert.alert_id)
+            self._gone.discard(alert.alert_id)
             await self._add_details(push, card, because)
         else:
             self._held.discard(alert.alert_id)
+            self._gone.add(alert.alert_id)
             self._opened.pop(alert.alert_id, None)
         await self._write(write, resume_token, alert=push)
         PUSHED.labels("with" if push.HasField("details") else "without").inc()
         if occurred_at_ms:
             PUSH_SECONDS.observe(max(0, now_ms() - occurred_at_ms) / 1_000)
+
+    def _may_hold(self, alert_id: str) -> bool:
+        """Whether the alert may be on the terminal's screen."""
+        return alert_id in self._held or (self._may_hold_more and alert_id not in self._gone)
 
     async def _add_details(
         self, push: patrol_pb2.AlertPush, card: Card, because: alert_pb2.AlertEventKind.ValueType
