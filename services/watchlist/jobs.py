@@ -54,6 +54,7 @@ class Jobs:
         self._task: asyncio.Task[None] | None = None
         self._last_round_ms = 0
         self._last_forgetting_ms = 0
+        self._unmatched = False
 
     async def start(self) -> None:
         self._last_round_ms = self._now_ms()
@@ -67,9 +68,11 @@ class Jobs:
     def check(self) -> str | None:
         """A readiness check: a round without a failure within half a minute."""
         waited_ms = self._now_ms() - self._last_round_ms
-        if waited_ms < _STALE_MS:
-            return None
-        return f"entries have not been ended and keyed for {waited_ms // 1000} s"
+        if waited_ms >= _STALE_MS:
+            return f"entries have not been ended and keyed for {waited_ms // 1000} s"
+        if self._unmatched:
+            return "not every active entry carries the tokens of the epoch in force yet"
+        return None
 
     async def _run(self) -> None:
         while True:
@@ -86,6 +89,7 @@ class Jobs:
             self._key_handlers.destroy_due,
             self._advance,
             self.key_again,
+            self._look_for_unmatched,
             self.remove_ended,
             self.forget,
         )
@@ -130,9 +134,17 @@ class Jobs:
         # A mask may have to come into force after an epoch, or the reverse: never more than a few steps at
         # once.
         for _ in range(4):
-            if await self._key_handlers.advance() is Step.NOTHING:
+            step = await self._key_handlers.advance()
+            if step is Step.NOTHING:
                 return
+            if step is Step.OUTGOING_ENDED:
+                await self._key_handlers.forget_unused_masks()
             await self.key_again()
+
+    async def _look_for_unmatched(self) -> None:
+        async with transaction(self._engine) as connection:
+            matching = await key_store.matching_for_publishing(connection)
+            self._unmatched = await store.lacks(connection, matching.in_force.epoch.name)
 
     async def key_again(self) -> int:
         """Publishes every active entry that lacks the newest epoch's tokens with them."""

@@ -216,6 +216,13 @@ class KeyHandlers:
         metrics.gateways_behind.set(len(done.waiting_for) + len(done.left_behind))
         metrics.epoch_age.set((time_ms - done.matching.in_force.epoch.made_at_ms) / 1000)
 
+    async def forget_unused_masks(self) -> None:
+        """Once an epoch: masks that no open entry uses any more need not be computed."""
+        async with transaction(self._engine) as connection:
+            # Whoever enters an entry with an unusual mask holds this lock too.
+            await key_store.matching_for_change(connection)
+            await store.forget_unused_masks(connection)
+
     async def renew_recipient(self) -> None:
         """Sees to it that the newest key pair is less than an hour old, and that every instance gives the
         same."""

@@ -254,14 +254,24 @@ async def note_keyed(connection: AsyncConnection, entries: Sequence[Entry], *, e
     )
 
 
-async def all_carry(connection: AsyncConnection, epoch: str) -> bool:
-    """Whether every active entry is on the topic with the tokens of `epoch`: nothing lacks them, nothing is
-    unsent."""
-    lacking = select(entry.c.entry_id).where(
-        and_(entry.c.status == EntryStatus.ACTIVE.value, entry.c.newest_epoch < epoch)
+def _lacking(epoch: str) -> ColumnElement[bool]:
+    return (
+        select(entry.c.entry_id)
+        .where(and_(entry.c.status == EntryStatus.ACTIVE.value, entry.c.newest_epoch < epoch))
+        .exists()
     )
+
+
+async def lacks(connection: AsyncConnection, epoch: str) -> bool:
+    """Whether an active entry's published value lacks the tokens of `epoch`."""
+    return bool(await connection.scalar(select(_lacking(epoch))))
+
+
+async def all_carry(connection: AsyncConnection, epoch: str) -> bool:
+    """Whether every active entry is on the topic with the tokens of `epoch`: none lacks them, none is
+    unsent."""
     unsent = select(outbox.c.row_number).where(outbox.c.topic == "watchlist")
-    return not await connection.scalar(select(or_(lacking.exists(), unsent.exists())))
+    return not await connection.scalar(select(or_(_lacking(epoch), unsent.exists())))
 
 
 async def versions(connection: AsyncConnection, entry_ids: Iterable[str]) -> dict[str, int]:

@@ -11,6 +11,7 @@ import grpc
 import pytest
 from watchlist_support import (
     EDITOR,
+    SUPERVISOR,
     Gateway,
     Hub,
     command,
@@ -37,7 +38,7 @@ HOUR_MS = 3_600_000
 Start = Callable[..., Awaitable[Hub]]
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], *, seconds: float = 10) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]], *, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not await condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
@@ -158,6 +159,38 @@ async def test_watchlist_while_epochs_overlap_entries_carry_both_tokens_and_then
         own_hub.as_service("dispatch").SealForAlert(old.seal_request(PLATE, alert_id="a2", entry_id=entry_id))
     )
     assert [violation.field for violation in field_violations(error)] == ["epoch"]
+
+
+async def test_watchlist_a_mask_that_no_entry_uses_any_more_is_dropped_with_the_epoch(own_hub: Hub) -> None:
+    entry_id = await own_hub.listed(PLATE, masks=("exact", WILDCARD))
+
+    gateway = Reporting(own_hub, "g1")
+
+    async def in_force() -> bool:
+        return WILDCARD in (await gateway.report()).in_force.masks
+
+    await eventually(in_force)
+    await own_hub.as_person("wang", SUPERVISOR).WithdrawEntry(
+        watchlist_pb2.WithdrawEntryRequest(command_id=command(), entry_id=entry_id, reason="found")
+    )
+    await own_hub.service.key_handlers.forget_unused_masks()
+
+    async def dropped() -> bool:
+        return not await in_force()
+
+    await eventually(dropped)
+
+
+async def test_watchlist_is_not_ready_while_an_entry_lacks_the_epoch_in_force(own_hub: Hub) -> None:
+    await own_hub.listed(PLATE)
+    jobs = own_hub.service.jobs
+    await jobs.stop()
+    await own_hub.sql("UPDATE entry SET newest_epoch = ' '")
+    await jobs._look_for_unmatched()
+    assert "epoch in force" in (jobs.check() or "")
+    await jobs.key_again()
+    await jobs._look_for_unmatched()
+    assert jobs.check() is None
 
 
 async def test_watchlist_the_sealing_key_changes_each_hour_and_ends_with_the_retention(own_hub: Hub) -> None:

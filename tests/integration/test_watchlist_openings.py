@@ -3,10 +3,16 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from urllib.parse import quote
+
 import grpc
 import pytest
+from prometheus_client import generate_latest
 from watchlist_support import (
     DAY_MS,
+    EDITOR,
     OFFICER,
     OPERATOR,
     SUPERVISOR,
@@ -15,12 +21,14 @@ from watchlist_support import (
     hub_fixture,  # noqa: F401 - pytest finds it by its name
     look,
     module_hub_fixture,  # noqa: F401
+    new_entry,
     now_ms,
     refused,
     sealed,
 )
 
 from alerthub.api.v1 import watchlist_pb2
+from alerthub.domain.identifiers import IdentifierKind
 from alerthub.grpc_errors import field_violations
 from alerthub.sealing import open_sealed
 
@@ -233,3 +241,37 @@ async def test_watchlist_after_the_retention_nothing_is_sealed_any_more(hub: Hub
     error = await refused(hub.as_service("dispatch").SealForAlert(request))
     await hub.service.key_handlers.renew_recipient()
     assert [v.field for v in field_violations(error)] == ["observation.identifiers.sealed_details"]
+
+
+async def test_watchlist_no_identifier_and_no_token_is_in_logs_metrics_or_errors(
+    hub: Hub, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """S5: whatever happens, answered or refused, shows neither the plate nor its tokens."""
+    caplog.set_level("DEBUG")
+    gateway = await hub.gateway()
+    told = []
+    entry_id = await hub.listed(PLATE, masks=("exact", "confusable"))
+    answer = await sealed(hub, entry_id=entry_id)
+    await hub.as_person("li", OPERATOR).OpenAlert(look("a1", answer))
+    refusals = (
+        hub.as_person("lin", EDITOR).AddEntry(
+            watchlist_pb2.AddEntryRequest(command_id=command(), entry=new_entry(PLATE, masks=("01",)))
+        ),
+        hub.as_person("lin", EDITOR).AddEntry(
+            watchlist_pb2.AddEntryRequest(command_id=command(), entry=new_entry(PLATE * 12))
+        ),
+        hub.as_service("dispatch").SealForAlert(
+            gateway.seal_request(OTHER, alert_id="a2", entry_id=entry_id)
+        ),
+        hub.as_person("li", OPERATOR).OpenAlert(look("a9", answer)),
+    )
+    for call in refusals:
+        error = await refused(call)
+        told.append(f"{error.details()} {error.trailing_metadata()}")
+    streams = capfd.readouterr()
+    everything = "".join([*told, caplog.text, streams.out, streams.err, generate_latest().decode()])
+    canaries = [PLATE, "RA8HK5", "RB8HK5", quote(PLATE), json.dumps(PLATE)[1:7], PLATE.encode().hex()]
+    canaries.append(base64.b64encode(PLATE.encode()).decode()[:8])
+    for token in gateway.blinder.tokens(IdentifierKind.PLATE, PLATE):
+        canaries += [token.hex(), base64.b64encode(token).decode()[:16]]
+    assert [canary for canary in canaries if canary in everything] == []
