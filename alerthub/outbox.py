@@ -37,7 +37,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alerthub.api.v1.common_pb2 import Bookmark
-from alerthub.domain.errors import Retry
+from alerthub.domain.errors import Refuse, Retry
 from alerthub.postgres import lock_number, transaction
 from alerthub.replica import BOOKMARK_KEY
 from alerthub.telemetry import logger
@@ -48,6 +48,8 @@ CHANNEL = "outbox"
 MAXIMUM_VALUE_BYTES = 1_000_000
 """Below the smallest message limit of a compacted topic, so a row that was written can always be sent."""
 _BATCH_ROWS = 500
+_BATCH_BYTES = 8 * 1024 * 1024
+"""What a pass holds in memory, however large its rows are."""
 _STALE_SECONDS = 10.0
 LOCK = lock_number("alerthub outbox")
 
@@ -90,10 +92,10 @@ async def enqueue(
     """Sends `value` (None: a tombstone) to `topic` under `key` once the connection's transaction commits.
 
     Call it while holding the aggregate's row lock: that is what orders a key's versions.
-    Raises ValueError for a value that no compacted topic takes.
+    Refuses a value that no compacted topic takes.
     """
     if value is not None and len(value) > MAXIMUM_VALUE_BYTES:
-        raise ValueError(f"a value for {topic} is larger than {MAXIMUM_VALUE_BYTES} bytes")
+        raise Refuse(topic, f"a value of at most {MAXIMUM_VALUE_BYTES} bytes")
     await connection.execute(
         insert(_outbox).values(topic=topic, record_key=key, value=value, version=version)
     )
@@ -212,23 +214,42 @@ class OutboxRelay:
         async with transaction(self._engine) as connection:
             if not await connection.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
                 return False
-            rows = (
-                await connection.execute(select(_outbox).order_by(_outbox.c.row_number).limit(_BATCH_ROWS))
-            ).all()
-            _unsent.set(len(rows))
-            if rows:
+            waiting = (await connection.execute(_WAITING)).all()
+            _unsent.set(len(waiting))
+            numbers = within_bytes([(row.row_number, row.size) for row in waiting], _BATCH_BYTES)
+            if numbers:
                 # A deletion that a crash takes back is sent again, which changes nothing: not worth a disk
                 # flush.
                 await connection.execute(text("SET LOCAL synchronous_commit = off"))
+                batch = _outbox.c.row_number.in_(numbers)
+                rows = await connection.execute(select(_outbox).where(batch).order_by(_outbox.c.row_number))
                 await send_in_order(self._producer, [_message(row) for row in rows])
-                await connection.execute(
-                    delete(_outbox).where(_outbox.c.row_number.in_([row.row_number for row in rows]))
-                )
-                self.sent_count += len(rows)
-        _unsent.set(0)
-        if len(rows) < _BATCH_ROWS:
+                await connection.execute(delete(_outbox).where(batch))
+                self.sent_count += len(numbers)
+        _unsent.set(len(waiting) - len(numbers))
+        more = len(waiting) == _BATCH_ROWS or len(numbers) < len(waiting)
+        if not more:
             self.current_as_of_ms = began_ms
-        return len(rows) == _BATCH_ROWS
+        return more
+
+
+_WAITING = (
+    select(_outbox.c.row_number, func.coalesce(func.octet_length(_outbox.c.value), 0).label("size"))
+    .order_by(_outbox.c.row_number)
+    .limit(_BATCH_ROWS)
+)
+
+
+def within_bytes(rows: Sequence[tuple[int, int]], limit: int) -> list[int]:
+    """The first of the (number, size) rows that fit into `limit` bytes together; always the first one."""
+    numbers: list[int] = []
+    total = 0
+    for number, size in rows:
+        total += size
+        if numbers and total > limit:
+            break
+        numbers.append(number)
+    return numbers
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alerthub import kafka, outbox, postgres
 from alerthub.api.v1.registry_pb2 import Zone
+from alerthub.domain.errors import Refuse
 from alerthub.embedded.kafka_node import KafkaNode
 from alerthub.outbox import BookmarkPublisher, Message, OutboxRelay
 from alerthub.replica import CompactedReplica, VersionedTable
@@ -122,6 +123,38 @@ async def test_what_commits_reaches_kafka_and_what_rolls_back_does_not(
             await put(connection, committed, 1)
         await until(lambda: seen.of(committed) == [1])
     assert seen.of(rolled_back) == []
+    assert await unsent(database) == 0
+
+
+async def test_more_than_a_batch_holds_is_sent_in_several(
+    *,
+    database: AsyncEngine,
+    producer: AIOKafkaProducer,
+    kafka_settings: Settings,
+    unique: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("alerthub.outbox._BATCH_BYTES", 100)
+    keys = [unique("zone") for _ in range(40)]
+    seen = Seen()
+    replica = CompactedReplica(kafka_settings("registry"), TOPIC, client_id="test", apply=seen.apply)
+    async with postgres.transaction(database) as connection:
+        for key in keys:
+            await put(connection, key, 1)
+    relay = OutboxRelay(database, producer)
+    async with running(relay, replica):
+        await until(lambda: all(seen.of(key) == [1] for key in keys))
+        await until(lambda: relay.current_as_of_ms > 0)
+    assert await unsent(database) == 0
+
+
+async def test_a_value_that_no_topic_takes_is_refused_with_its_transaction(database: AsyncEngine) -> None:
+    async def too_large() -> None:
+        async with postgres.transaction(database) as connection:
+            await outbox.enqueue(connection, topic=TOPIC, key="a", value=bytes(1_000_001), version=1)
+
+    with pytest.raises(Refuse, match="at most 1000000 bytes"):
+        await too_large()
     assert await unsent(database) == 0
 
 

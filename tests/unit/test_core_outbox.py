@@ -1,0 +1,60 @@
+"""What the outbox decides without a database."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerthub.outbox import Message, send_in_order, within_bytes
+from alerthub.republisher import difference
+
+ROWS = st.lists(st.integers(0, 100), max_size=20).map(lambda sizes: list(enumerate(sizes, start=1)))
+
+
+@given(ROWS, st.integers(1, 300))
+def test_a_batch_is_the_beginning_that_fits_and_never_empty_while_rows_wait(
+    rows: list[tuple[int, int]], limit: int
+) -> None:
+    taken = within_bytes(rows, limit)
+    assert taken == [number for number, _ in rows][: len(taken)]
+    assert bool(taken) == bool(rows)
+    sizes = dict(rows)
+    assert len(taken) <= 1 or sum(sizes[number] for number in taken) <= limit
+    following = rows[len(taken) : len(taken) + 1]
+    assert not following or sum(sizes[number] for number in taken) + following[0][1] > limit
+
+
+class RecordingProducer:
+    """Acknowledges everything, and remembers the order."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, bytes | None, bytes]] = []
+
+    async def send(self, topic: str, value: bytes | None, *, key: bytes) -> object:
+        self.sent.append((topic, value, key))
+        return _acknowledged()
+
+
+async def _acknowledged() -> None:
+    return None
+
+
+async def test_each_keys_versions_are_sent_in_order_whatever_the_rows_are() -> None:
+    producer = RecordingProducer()
+    await send_in_order(
+        producer,  # type: ignore[arg-type]
+        [Message("zones", "a", 2, b"2"), Message("zones", "b", 1, b"1"), Message("zones", "a", 1, b"1")],
+    )
+    assert [value for _, value, key in producer.sent if key == b"a"] == [b"1", b"2"]
+
+
+VERSIONS = st.dictionaries(st.sampled_from("abcde"), st.integers(1, 5))
+
+
+@given(VERSIONS, VERSIONS)
+def test_topic_and_database_differ_where_their_versions_do(
+    topic: dict[str, int], database: dict[str, int]
+) -> None:
+    found = difference(topic, database)
+    assert set(found.behind) == {key for key in database if database[key] > topic.get(key, 0)}
+    assert set(found.ahead) == {key for key in topic if topic[key] > database.get(key, 0)}
