@@ -9,7 +9,7 @@ import typer
 
 from alerthub.domain.errors import AlertHubError
 
-FAMILIES = ("up", "doctor", "apply", "watchlist", "selftest", "terminal", "audit")
+FAMILIES = ("up", "doctor", "apply", "watchlist", "alerts", "selftest", "terminal", "audit")
 
 
 def application() -> typer.Typer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -130,8 +131,11 @@ def alert_message(
 
 
 def public_fold_key(facts: Facts) -> str:
-    """The fold key as far as it names no token: of a zone rule only the rule."""
-    return facts.fold_key if facts.entry_id else f"rule:{facts.rule_id}"
+    """The fold key, the subject of a rule (which may be a token) hashed: alerts of one subject still share
+    it."""
+    if facts.entry_id:
+        return facts.fold_key
+    return f"rule:{facts.rule_id}:{hashlib.blake2b(facts.fold_key.encode(), digest_size=8).hexdigest()}"
 
 
 def _assignment_message(assignment: domain.Assignment) -> alert_pb2.Assignment:
