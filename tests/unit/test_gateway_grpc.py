@@ -79,6 +79,26 @@ async def test_c1_nothing_is_acknowledged_before_the_broker_has_it(tmp_path: Pat
     assert [response.acknowledged_sequence for response in await streaming][-1] == 2
 
 
+async def test_c1_an_acknowledgement_stops_before_what_the_broker_does_not_have(tmp_path: Path) -> None:
+    one = await edge(tmp_path, speaks_for=("camera-1", "camera-2"), kafka_wait_seconds=0.3)
+    one.register("camera-2", district="Guangyang-4")
+    one.broker.holds = True
+
+    async def sent() -> AsyncIterator[ingest_pb2.StreamEventsRequest]:
+        yield request(1)
+        await one.broker.holds_a_record()
+        yield request(2, event("camera-2"))
+
+    set_current_caller(EDGE_SERVER)
+    responses = IngestApi(one.settings, one.intake, one.devices, one.clock).StreamEvents(sent(), None)
+    first = asyncio.ensure_future(anext(responses))
+    await one.broker.holds_a_record(2)
+    one.broker.answer_the_first()
+    assert (await first).acknowledged_sequence == 1
+    with pytest.raises(Retry):
+        await anext(responses)
+
+
 async def test_c1_a_broker_that_does_not_answer_ends_the_stream_unacknowledged(tmp_path: Path) -> None:
     one = await edge(tmp_path, kafka_wait_seconds=0.05)
     one.broker.holds = True

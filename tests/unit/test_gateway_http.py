@@ -244,6 +244,7 @@ async def test_s3_the_plain_listener_takes_network_only_devices_from_their_addre
     one = await gateway(tmp_path)
     network_only = common_pb2.AUTHENTICATION_CLASS_NETWORK_ONLY
     one.register("old", authentication_class=network_only, addresses=["192.0.2.7"], secret_sha256=b"")
+    one.register(version=2, addresses=["192.0.2.7"])
     path = "/v1/ingest/cloudevents/network/old"
     async with client(one, plain=True, address="192.0.2.7") as sender:
         assert (await sender.post(path, content=json.dumps(EVENT), headers=JSON)).status_code == 200
