@@ -86,15 +86,21 @@ async def test_watchlist_text_of_another_plate_is_not_sealed_for_an_entry(hub: H
     assert [violation.field for violation in field_violations(error.value)] == ["entry_id"]
 
 
-async def test_watchlist_text_under_anothers_token_is_not_sealed(hub: Hub) -> None:
-    entry_id = await hub.listed(PLATE)
-    gateway = await hub.gateway()
-    # Whoever can write to Kafka puts the listed plate's tokens beside a text of their own.
-    wanted = gateway.seal_request(PLATE, alert_id="a1", entry_id=entry_id)
-    own = gateway.seal_request(OTHER, alert_id="a1", entry_id=entry_id)
-    own.observation.identifiers[0].tokens[:] = wanted.observation.identifiers[0].tokens
-    error = await refused(hub.as_service("dispatch").SealForAlert(own))
-    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+@pytest.mark.parametrize("rule_id", ["", "no-parking"])
+async def test_watchlist_text_under_anothers_token_is_not_sealed(hub: Hub, rule_id: str) -> None:
+    """Whoever could write to Kafka would put a listed plate's tokens beside a text of their own."""
+    entry_id = "" if rule_id else await hub.listed(PLATE)
+    with pytest.raises(grpc.aio.AioRpcError) as error:
+        await sealed(hub, plate=OTHER, tokens_of=PLATE, entry_id=entry_id, rule_id=rule_id)
+    assert [violation.field for violation in field_violations(error.value)] == ["observation.identifiers"]
+
+
+async def test_watchlist_an_alert_keeps_the_subject_that_it_began_with(hub: Hub) -> None:
+    first, second = await hub.listed(PLATE), await hub.listed(PLATE)
+    await sealed(hub, entry_id=first)
+    with pytest.raises(grpc.aio.AioRpcError) as error:
+        await sealed(hub, entry_id=second)
+    assert [violation.field for violation in field_violations(error.value)] == ["alert_id"]
 
 
 async def test_watchlist_text_moved_to_another_observation_is_not_opened(hub: Hub) -> None:

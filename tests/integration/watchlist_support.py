@@ -192,10 +192,12 @@ class Gateway:
         rule_id: str = "",
         mask: str = "exact",
         picture: bytes = b"",
+        tokens_of: str = "",
     ) -> watchlist_pb2.SealForAlertRequest:
-        """What dispatch asks for a read of `plate`."""
+        """What dispatch asks for a read of `plate`; a forger puts the tokens of another plate beside its
+        text."""
         observation_id = uuid.uuid4().bytes
-        tokens = self.blinder.tokens(IdentifierKind.PLATE, plate)
+        tokens = self.blinder.tokens(IdentifierKind.PLATE, tokens_of or plate)
         details = observation_pb2.SealedDetails(identifier=plate, make="Geely", colour="white")
         sealed = self.keyring.seal(
             details.SerializeToString(), details_associated(observation_id, tokens[0]), now_ms()
