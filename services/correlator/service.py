@@ -24,7 +24,7 @@ from services.correlator.application import (
 from services.correlator.checkpoint import Checkpoint
 from services.correlator.handlers import BatchHandler, Send, now_ms
 from services.correlator.positions import Positions
-from services.correlator.replicas import Reference, Replicas
+from services.correlator.replicas import Reference, Replicas, Source
 from services.correlator.settings import CorrelatorSettings
 from services.correlator.snapshots import Snapshot
 from services.correlator.state import Working
@@ -44,13 +44,22 @@ class StalledError(Exception):
 class Service:
     """The correlator: `start`, `stop`, and `failed`, which ends when the process should."""
 
-    def __init__(self, settings: CorrelatorSettings, *, registry: CollectorRegistry = REGISTRY) -> None:
+    def __init__(
+        self,
+        settings: CorrelatorSettings,
+        *,
+        registry: CollectorRegistry = REGISTRY,
+        reference: Reference | None = None,
+        source: Source | None = None,
+    ) -> None:
+        """`source` fills `reference`; without one, replicas of the five topics do."""
         self._settings = settings
         self._registry = registry
+        self._source = source
         self._failure: asyncio.Future[BaseException] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
-        self.reference = Reference()
+        self.reference = reference or Reference()
         self.operations: OperationsServer | None = None
 
     async def start(self) -> None:
@@ -72,7 +81,7 @@ class Service:
         self.application = build_application(settings)
         self.table = build_table(self.application)
         self.working = Working(self.table)
-        self.replicas = Replicas(
+        self.replicas: Source = self._source or Replicas(
             settings.kafka,
             self.reference,
             client_id=f"{settings.service}-{settings.instance}",

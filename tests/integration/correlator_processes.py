@@ -68,7 +68,7 @@ class Correlator:
     def exit_status(self) -> int | None:
         return self._process.poll() if self._process is not None else None
 
-    async def until_ready(self, seconds: float = 40) -> None:
+    async def until_ready(self, seconds: float = 90) -> None:
         async with asyncio.timeout(seconds), httpx.AsyncClient() as client:
             while not await self._is_ready(client):  # noqa: ASYNC110 - a process is asked over HTTP
                 await asyncio.sleep(0.1)

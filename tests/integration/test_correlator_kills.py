@@ -100,7 +100,7 @@ async def ledger_of(correlators: list[Correlator]) -> dict[str, int]:
     return sums
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 40) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 90) -> None:
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110 - processes are asked over HTTP
             await asyncio.sleep(0.1)
@@ -118,7 +118,7 @@ async def killed_again_and_again(correlator: Correlator) -> None:
         correlator.start()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_twenty_kills_in_a_stream_lose_no_alert_and_invent_none(
     kafka: Kafka, correlators: list[Correlator], unique: Callable[[str], str]
 ) -> None:

@@ -1,0 +1,1 @@
+"""Benchmarks that print ratios to named baselines: `python -m benchmarks [NAME ...]`, or `make bench`."""
