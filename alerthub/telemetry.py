@@ -20,9 +20,7 @@ def logger(name: str) -> structlog.stdlib.BoundLogger:
     return structlog.stdlib.get_logger(name)
 
 
-def _exception_without_text(
-    _: Any, __: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
+def _exception_without_text(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Replaces exception text by the exception's type and the places it passed."""
     exc_info = event.pop("exc_info", None)
     if exc_info is True:
@@ -36,6 +34,24 @@ def _exception_without_text(
             for frame in traceback.extract_tb(exc_info[2])[-6:]
         ]
     return event
+
+
+class SayOnceASecond(logging.Filter):
+    """Lets one record of the same sentence through each second.
+
+    aiokafka says for each request that a broker is away, thousands of times during one restart.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        sentence = str(record.msg)
+        if record.created - self._said.get(sentence, 0.0) < 1.0:
+            return False
+        self._said[sentence] = record.created
+        return True
 
 
 def configure_logging(*, service: str, instance: str, level: str) -> None:
@@ -70,3 +86,5 @@ def configure_logging(*, service: str, instance: str, level: str) -> None:
     # Libraries log what they were sent when asked for detail (SQL parameters, records): never below warning.
     for noisy in ("sqlalchemy", "aiokafka", "faust", "mode", "grpc", "httpx", "uvicorn.access", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    for library in ("aiokafka", "aiokafka.consumer.fetcher", "aiokafka.producer.sender"):
+        logging.getLogger(library).addFilter(SayOnceASecond())
