@@ -1,0 +1,255 @@
+"""A hub under load: an edge server that sends at a rate, and a terminal that answers what reaches it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from alerthub.api.v1 import ingest_pb2_grpc, registry_pb2_grpc, watchlist_pb2_grpc
+from alerthub.api.v1.common_pb2 import (
+    AUTHENTICATION_CLASS_CERTIFICATE,
+    DISPATCH_POLICY_SEND_AT_ONCE,
+    IDENTIFIER_KIND_PLATE,
+    SEVERITY_MAJOR,
+    LocalizedText,
+    Position,
+)
+from alerthub.api.v1.ingest_pb2 import DeviceEvent, ReadIdentifier, StreamEventsRequest
+from alerthub.api.v1.observation_pb2 import OBSERVATION_KIND_IDENTIFIER_READ
+from alerthub.api.v1.registry_pb2 import (
+    RULE_KIND_WATCHLIST_HIT,
+    ApplyResourcesRequest,
+    CheckAuthorisation,
+    CreateEnrolmentCodeRequest,
+    Device,
+    IssueDeviceCertificateRequest,
+    Jurisdiction,
+    Resource,
+    Rule,
+    Shift,
+    Unit,
+    WatchlistHitParameters,
+)
+from alerthub.api.v1.watchlist_pb2 import (
+    ApproveEntryRequest,
+    EntryIdentifier,
+    ImportEntriesRequest,
+    NewEntry,
+)
+from alerthub.cli.context import signed_in
+from alerthub.grpc_client import certificate_channel
+from alerthub.selftest.hub import HubFacts
+from alerthub.settings import TlsSettings
+
+EDGE, UNIT, TERMINAL, CITY = "edge-1", "unit-1", "terminal-1", "city"
+DISTRICTS = 12
+PLACE = Position(latitude=39.5, longitude=116.7)
+_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ0123456789"
+
+
+def random_plates(count: int) -> list[str]:
+    """Different plates."""
+    chosen: set[str] = set()
+    while len(chosen) < count:
+        chosen.add("冀R" + "".join(secrets.choice(_LETTERS) for _ in range(5)))
+    return sorted(chosen)
+
+
+async def prepare(
+    facts: HubFacts, *, cameras: list[str], officer: str, folder: Path
+) -> tuple[TlsSettings, str]:
+    """Applies the city; gives the edge server's certificate and the terminal's enrolment code."""
+    data = facts.folder.root
+    async with signed_in(data, "administrator-one", "registry") as channel:
+        registry = registry_pb2_grpc.RegistryServiceStub(channel)
+        applied = await registry.ApplyResources(
+            ApplyResourcesRequest(command_id=str(uuid.uuid4()), resources=_city(cameras, officer)), timeout=30
+        )
+        key = ec.generate_private_key(ec.SECP256R1())
+        request = x509.CertificateSigningRequestBuilder().subject_name(
+            x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, EDGE)])
+        )
+        issued = await registry.IssueDeviceCertificate(
+            IssueDeviceCertificateRequest(
+                device_id=EDGE,
+                signing_request_pem=request.sign(key, hashes.SHA256())
+                .public_bytes(serialization.Encoding.PEM)
+                .decode(),
+            ),
+            timeout=30,
+        )
+        code = await registry.CreateEnrolmentCode(
+            CreateEnrolmentCodeRequest(terminal_id=TERMINAL, unit_id=UNIT), timeout=30
+        )
+    tls = TlsSettings(
+        certificate_file=folder / "edge.pem", key_file=folder / "edge.key", ca_file=facts.folder.ca_file
+    )
+    tls.certificate_file.write_text(issued.certificate_pem, encoding="utf-8")
+    tls.key_file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    await asyncio.sleep(max(0.0, applied.active_from_ms / 1000 - time.time()))
+    return tls, code.code
+
+
+async def list_vehicles(facts: HubFacts, plates: list[str]) -> None:
+    """Stolen vehicles, entered by one person and approved by another; returns when all are in force."""
+    valid_until_ms = int(time.time() * 1000) + 3_600_000
+    entries = [
+        NewEntry(
+            category="stolen_vehicle",
+            identifiers=[EntryIdentifier(kind=IDENTIFIER_KIND_PLATE, text=plate, masks=["exact"])],
+            case_number="BENCH-1",
+            legal_basis="a benchmark",
+            issuing_authority="benchmark desk",
+            authority_contact="110",
+            instruction=LocalizedText(chinese="测试", english="test"),
+            valid_until_ms=valid_until_ms,
+        )
+        for plate in plates
+    ]
+    async with signed_in(facts.folder.root, "editor", "watchlist") as channel:
+        stub = watchlist_pb2_grpc.WatchlistServiceStub(channel)
+        imported = await stub.ImportEntries(
+            ImportEntriesRequest(command_id=str(uuid.uuid4()), entries=entries), timeout=60
+        )
+    active_from_ms = 0
+    async with signed_in(facts.folder.root, "approver", "watchlist") as channel:
+        stub = watchlist_pb2_grpc.WatchlistServiceStub(channel)
+        for entry_id in imported.entry_ids:
+            request = ApproveEntryRequest(command_id=str(uuid.uuid4()), entry_id=entry_id)
+            active_from_ms = (await stub.ApproveEntry(request, timeout=30)).active_from_ms
+    await asyncio.sleep(max(0.0, active_from_ms / 1000 - time.time()))
+
+
+@dataclass
+class EdgeServer:
+    """Sends events over one stream, at a rate, and notes when each listed plate was sent."""
+
+    facts: HubFacts
+    tls: TlsSettings
+    sent_at_ms: dict[str, float] = field(default_factory=dict)
+    acknowledged: int = 0
+    sent: int = 0
+
+    async def run(self, *, cameras: list[str], rate: int, seconds: float, listed: list[str]) -> None:
+        """`listed` are spread evenly over the time; all other plates match nothing."""
+        address = str(self.facts.folder.read_hub()["gateway_grpc"])
+        async with certificate_channel(self.tls, address) as channel:
+            stub = ingest_pb2_grpc.IngestServiceStub(channel)
+            stream = stub.StreamEvents(self._events(cameras, rate, int(rate * seconds), listed))
+            async for answer in stream:
+                self.acknowledged = answer.acknowledged_sequence
+                for refusal in answer.refusals:
+                    raise RuntimeError(f"refused: {refusal.field}: {refusal.expected}")
+
+    async def _events(
+        self, cameras: list[str], rate: int, total: int, listed: list[str]
+    ) -> AsyncIterator[StreamEventsRequest]:
+        every = max(1, total // max(1, len(listed)))
+        plates = random_plates(2_000)
+        began = time.monotonic()
+        hits = iter(listed)
+        for number in range(total):
+            behind = began + number / rate - time.monotonic()
+            if behind > 0.001:
+                await asyncio.sleep(behind)
+            plate = plates[number % len(plates)]
+            if number % every == every // 2:
+                plate = next(hits, plate)
+            now = time.time() * 1000
+            if number % every == every // 2:
+                self.sent_at_ms.setdefault(plate, now)
+            self.sent += 1
+            yield StreamEventsRequest(
+                sequence=number + 1,
+                event=DeviceEvent(
+                    device_id=cameras[number % len(cameras)],
+                    event_id=f"{began:.3f}-{number}",
+                    kind=OBSERVATION_KIND_IDENTIFIER_READ,
+                    device_time_ms=int(now),
+                    identifiers=[ReadIdentifier(kind=IDENTIFIER_KIND_PLATE, text=plate)],
+                    read_confidence=0.95,
+                ),
+            )
+
+
+def _camera(camera: str, district: int) -> Resource:
+    return Resource(
+        device=Device(
+            device_id=camera,
+            name=camera,
+            adapter="grpc",
+            position=PLACE,
+            district=f"district-{district}",
+            jurisdiction=CITY,
+            authentication_class=AUTHENTICATION_CLASS_CERTIFICATE,
+        )
+    )
+
+
+def _city(cameras: Iterable[str], officer: str) -> list[Resource]:
+    now_ms = int(time.time() * 1000)
+    cameras = list(cameras)
+    edge = _camera(EDGE, 0)
+    edge.device.speaks_for.extend(cameras)
+    return [
+        Resource(
+            jurisdiction=Jurisdiction(jurisdiction_id=CITY, name=LocalizedText(chinese="市", english="City"))
+        ),
+        *(_camera(camera, number % DISTRICTS) for number, camera in enumerate(cameras)),
+        edge,
+        Resource(
+            authorisation=CheckAuthorisation(
+                authorisation_id="authorisation-1",
+                device_ids=cameras,
+                legal_basis="a benchmark",
+                purpose="a benchmark",
+                categories=["stolen_vehicle"],
+                valid_from_ms=now_ms - 3_600_000,
+                valid_until_ms=now_ms + 80_000_000,
+            )
+        ),
+        Resource(
+            rule=Rule(
+                rule_id="listed-vehicle",
+                name=LocalizedText(chinese="布控车辆", english="Listed vehicle"),
+                kind=RULE_KIND_WATCHLIST_HIT,
+                severity=SEVERITY_MAJOR,
+                unit_kind="patrol",
+                policy=DISPATCH_POLICY_SEND_AT_ONCE,
+                officer_text=LocalizedText(chinese="发现布控车辆", english="Listed vehicle seen"),
+                watchlist_hit=WatchlistHitParameters(masks=["exact"]),
+            )
+        ),
+        Resource(
+            unit=Unit(
+                unit_id=UNIT,
+                name=LocalizedText(chinese="一组", english="Unit one"),
+                unit_kind="patrol",
+                jurisdiction=CITY,
+                station=PLACE,
+            )
+        ),
+        Resource(
+            shift=Shift(
+                shift_id="shift-1",
+                unit_id=UNIT,
+                from_ms=now_ms - 3_600_000,
+                until_ms=now_ms + 80_000_000,
+                officers=[officer],
+            )
+        ),
+    ]
