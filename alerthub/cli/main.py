@@ -9,7 +9,7 @@ import typer
 
 from alerthub.domain.errors import AlertHubError
 
-FAMILIES = ("up", "doctor", "apply", "watchlist", "alerts", "selftest", "terminal", "audit")
+FAMILIES = ("up", "doctor", "apply", "watchlist", "send", "alerts", "terminal", "audit", "selftest")
 
 
 def application() -> typer.Typer:

@@ -49,6 +49,7 @@ from alerthub.api.v1.watchlist_pb2 import (
     WithdrawEntryRequest,
 )
 from alerthub.cli.context import signed_in
+from alerthub.domain.errors import Retry
 from alerthub.selftest.hub import ChildHub, HubFacts, not_ready
 from alerthub.selftest.officer import Officer
 from alerthub.selftest.persons import account_with, bootstrap_accounts, called
@@ -322,7 +323,16 @@ class Hub:
             if camera == TOKEN_CAMERA:
                 await self._send_by_url_token(client, payload)
             else:
-                await send(client, self._logins[camera], "hikvision-anpr", payload)
+                await self._send_until_taken(client, self._logins[camera], payload)
+
+    @staticmethod
+    async def _send_until_taken(client: Any, login: DeviceLogin, payload: Payload) -> None:
+        """The same event again and again, as a camera with a memory does while the hub is away."""
+        while True:
+            try:
+                return await send(client, login, "hikvision-anpr", payload)
+            except Retry:
+                continue
 
     async def _send_by_url_token(self, client: Any, payload: Payload) -> None:
         login = self._logins[TOKEN_CAMERA]
