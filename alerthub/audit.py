@@ -33,14 +33,14 @@ from alerthub.audit_signing import HeadSigner
 from alerthub.audit_tables import audit_tables, create_audit
 from alerthub.domain.audit_chain import GENESIS_HASH, AuditHead, AuditRow, chain
 from alerthub.domain.errors import Retry
-from alerthub.postgres import lock_number, transaction
+from alerthub.postgres import schema_lock, transaction
 from alerthub.telemetry import logger
 
 __all__ = ["AuditSequencer", "audit_tables", "create_audit", "export", "heads", "record"]
 
 log = logger(__name__)
 
-_LOCK = lock_number("alerthub audit sequencer")
+_LOCK = schema_lock("alerthub audit sequencer")
 _CHAIN_BATCH = 1_000
 _EXPORT_BATCH = 500
 _STALE_SECONDS = 10.0

@@ -38,7 +38,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alerthub.api.v1.common_pb2 import Bookmark
 from alerthub.domain.errors import Refuse, Retry
-from alerthub.postgres import lock_number, transaction
+from alerthub.postgres import schema_lock, transaction
 from alerthub.replica import BOOKMARK_KEY
 from alerthub.telemetry import logger
 
@@ -51,7 +51,7 @@ _BATCH_ROWS = 500
 _BATCH_BYTES = 8 * 1024 * 1024
 """What a pass holds in memory, however large its rows are."""
 _STALE_SECONDS = 10.0
-LOCK = lock_number("alerthub outbox")
+LOCK = schema_lock("alerthub outbox")
 
 _sent = Counter("alerthub_outbox_sent_total", "Rows that the broker acknowledged.", ["topic"])
 _failures = Counter(

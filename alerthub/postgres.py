@@ -21,7 +21,7 @@ import asyncpg
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, MetaData, event, text
+from sqlalchemy import URL, ColumnElement, Connection, MetaData, event, func, text
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -180,6 +180,15 @@ async def transaction(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 def lock_number(name: str) -> int:
     """A number for PostgreSQL's advisory locks, the same for the same name in every process."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+
+
+def schema_lock(name: str) -> ColumnElement[int]:
+    """The number of an advisory lock that the instances of one service share, and no other service.
+
+    Advisory locks are the database's, which all services use: with one number for all, a relay would wait
+    whenever another service's works.
+    """
+    return func.hashtextextended(func.concat(name, " ", func.current_schema()), 0)
 
 
 async def migrate(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import ClusterAuthorizationFailedError
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alerthub import kafka, outbox, postgres
@@ -297,7 +297,7 @@ async def test_no_bookmark_is_published_while_the_relay_cannot_send(
 
 async def test_a_standby_publishes_no_bookmark(database: AsyncEngine, producer: AIOKafkaProducer) -> None:
     async with postgres.transaction(database) as connection:
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": outbox.LOCK})
+        await connection.execute(select(func.pg_advisory_xact_lock(outbox.LOCK)))
         standby = OutboxRelay(database, producer, poll_seconds=0.05)
         async with running(standby):
             await until(lambda: standby.passes > 3)
