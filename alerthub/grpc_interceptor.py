@@ -54,7 +54,7 @@ _CODE_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class _Told(Exception):  # noqa: N818 - not an error of the program but an answer on its way out
+class _Told(Exception):
     """Carries a WireError from where it is found to where the RPC ends."""
 
     def __init__(self, error: WireError) -> None:

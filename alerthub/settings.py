@@ -1,7 +1,7 @@
 """Settings that every service has. A setting is a field with a unit, a default and the reason for it.
 
-The environment gives them: `ALERTHUB_KAFKA__BOOTSTRAP`, `ALERTHUB_TLS__CERTIFICATE_FILE` and so on, in the embedded hub
-from the supervisor, in containers from compose or the chart. Secrets are always files, never values.
+The environment gives them: `ALERTHUB_KAFKA__BOOTSTRAP`, `ALERTHUB_TLS__CERTIFICATE_FILE` and so on, in the embedded
+hub from the supervisor, in containers from compose or the chart. Secrets are always files, never values.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class KafkaSettings(BaseModel):
     """The SCRAM user, which is the service's principal in the one table of permissions."""
     password_file: Path | None = None
     ca_file: Path | None = None
-    """Given: SASL_SSL with this authority. Absent: SASL_PLAINTEXT, refused for an address off the loopback."""
+    """Given: SASL_SSL with this authority. Absent: SASL_PLAINTEXT, refused off the loopback."""
 
     def password(self) -> str:
         if self.password_file is None:
@@ -41,7 +41,7 @@ class PostgresSettings(BaseModel):
     password_file: Path | None = None
     ca_file: Path | None = None
     pool_size: int = Field(default=8, ge=1, le=64)
-    """Connections: enough for one service's concurrent requests, few enough for embedded PostgreSQL's hundred."""
+    """Connections: enough for a service's concurrent requests, few enough for PostgreSQL's hundred."""
 
     def password(self) -> str:
         if self.password_file is None:
@@ -58,7 +58,7 @@ class TlsSettings(BaseModel):
 
 
 class Addresses(BaseModel):
-    """Where the other services listen: host:port. `*_person` is the listener for persons (TLS and a signed token)."""
+    """Where the other services listen: host:port. `*_person` is for persons (TLS and a signed token)."""
 
     registry: str = "127.0.0.1:7101"
     registry_person: str = "127.0.0.1:7102"

@@ -1,1 +1,1 @@
-"""Pure decisions: no I/O, no clock, no logger, no framework. Imports the standard library and shapely only."""
+"""Pure decisions: no I/O, no clock, no logger, no framework; the standard library and shapely only."""

@@ -7,12 +7,12 @@ the same alerts, from whatever checkpoint they are evaluated again (C3, C5).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from alerthub.domain.catalogue import Configuration
 from alerthub.domain.matching_index import MatchingIndex
-from alerthub.domain.partition_state import ID_BYTES, District, PartitionState, same_vehicle
+from alerthub.domain.partition_state import District, PartitionState
 from alerthub.domain.rules import dwell, watchlist_hit
 from alerthub.domain.rules.interface import (
     BatchView,
@@ -25,8 +25,9 @@ from alerthub.domain.rules.interface import (
 )
 from alerthub.domain.rules.watchlist_hit import Hit
 
-_STANDING = frozenset({ObservationKind.VEHICLE_STANDING, ObservationKind.VEHICLE_LEFT})
-_READ = ObservationKind.IDENTIFIER_READ
+# Plain numbers: an enumeration's member is compared several times slower.
+_STANDING = frozenset({int(ObservationKind.VEHICLE_STANDING), int(ObservationKind.VEHICLE_LEFT)})
+_READ = int(ObservationKind.IDENTIFIER_READ)
 STAYS_KEPT_AT_MOST_MS = 60 * 60 * 1_000
 """Beyond the newest batch: where none comes any more, what was seen is forgotten by the wall clock."""
 
@@ -125,36 +126,37 @@ class _Run:
         self._knowledge = knowledge
         self._now_ms = now_ms
 
-    def take(self, observations: Iterable[ObservationView]) -> None:
+    def take(self, observations: Sequence[ObservationView]) -> None:
         state, counts, result = self._state, self._state.counts, self.result
         state.changed = True
         ids = [observation.observation_id for observation in observations]
         result.received = len(ids)
         counts.received += len(ids)
-        repeated = state.recent.take(self.received_ms, [id_ for id_ in ids if len(id_) == ID_BYTES])
+        repeated = state.recent.take(self.received_ms, ids)
         if repeated:
             observations = [one for index, one in enumerate(observations) if index not in repeated]
             result.repeats = len(repeated)
             counts.repeats += len(repeated)
-        # Nearly every observation hits nothing and is forgotten here, so what this loop reads is what a
-        # batch costs.
+        # Nearly every observation hits nothing and is forgotten here: what this loop reads is what a batch
+        # costs. Nearly every one has one identifier, and an index costs less than an iterator.
         misses = self._knowledge.entries.misses
         for observation in observations:
-            listed = False
             identifiers = observation.identifiers
-            for identifier in identifiers:
-                if not misses(identifier.tokens):
-                    listed = True
+            number = len(identifiers)
+            if number == 1:
+                listed = not misses(identifiers[0].tokens)
+            else:
+                listed = any(not misses(identifier.tokens) for identifier in identifiers) if number else False
             kind = observation.kind
             if listed or kind in _STANDING:
-                self._evaluate(observation, kind)
-            elif kind == _READ and not identifiers:
+                self._evaluate(observation, kind, listed)
+            elif not number and kind == _READ:
                 result.without_identifiers += 1
         counts.without_identifiers += result.without_identifiers
 
-    def _evaluate(self, observation: ObservationView, kind: int) -> None:
+    def _evaluate(self, observation: ObservationView, kind: int, listed: bool) -> None:
         device = self._knowledge.configuration.device(observation.device_id)
-        matched, late = self._hits(observation, device)
+        matched, late = self._hits(observation, device) if listed else (False, False)
         if matched:
             self._state.counts.matched += 1
         elif late:
@@ -235,15 +237,9 @@ class _Run:
         rule_id, track = placed.rule.value.rule_id, dwell.track_of(observation)
         subject = dwell.subject_of(observation, self._knowledge.exact_index)
         before = district.stay(rule_id, subject, observation.device_id, track)
-        # The last device and track name the stay: they are what recognises it when its plate is not read.
-        known = replace(
-            before,
-            subject=same_vehicle(before, subject),
-            device_id=observation.device_id,
-            track_id=track or before.track_id,
-        )
+        known = dwell.recognised(before, subject, observation.device_id, track)
         after, raised = dwell.evaluate(placed, known, observation, device, received_ms=self.received_ms)
-        if after != before and (after.spans or after.left_ms or after.fired_ms):
+        if after is not before and not dwell.is_empty(after):
             overflowed = district.overflowed
             district.keep(rule_id, before, after)
             self.result.overflowed += district.overflowed - overflowed

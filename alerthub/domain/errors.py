@@ -20,7 +20,7 @@ class Retry(AlertHubError):
 
 
 class DeadLetter(AlertHubError):
-    """The input can never be processed; it is put aside with this reason (which holds none of its content)."""
+    """The input can never be processed; it is put aside with this reason (without its content)."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -30,8 +30,8 @@ class DeadLetter(AlertHubError):
 class Refuse(AlertHubError):
     """The request is wrong or not allowed, and changed nothing.
 
-    `field` names the input at fault in the caller's terms, `expected` says what would be accepted. Neither holds
-    the refused value (S5: errors never repeat an identifier).
+    `field` names the input at fault in the caller's terms, `expected` says what would be accepted. Neither
+    holds the refused value (S5: errors never repeat an identifier).
     """
 
     def __init__(self, field: str, expected: str) -> None:
@@ -49,4 +49,4 @@ class NotAllowed(Refuse):
 
 
 class Conflict(Refuse):
-    """The state has moved on: the request would have been right earlier. `expected` says what the state is."""
+    """The state has moved on: the request was right earlier. `expected` says what the state is."""

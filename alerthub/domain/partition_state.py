@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from alerthub.domain.rules import dwell
 from alerthub.domain.rules.dwell import Stay
 
 ID_BYTES = 16
@@ -57,9 +56,15 @@ class RecentIds:
         """Notes the ids of a batch; returns the indexes of those that were there already, in it or before
         it (C1)."""
         fresh = set(ids)
-        repeated = frozenset[int]()
+        if set(map(len, ids)) != {ID_BYTES}:
+            # Without an id, or with what is none: never recognised as a repeat.
+            fresh = {one for one in fresh if len(one) == ID_BYTES}
+            return self._taken(received_ms, fresh, self._repeated(ids))
         if len(fresh) < len(ids) or not all(known.ids.isdisjoint(fresh) for known in self.generations):
-            repeated = self._repeated(ids)
+            return self._taken(received_ms, fresh, self._repeated(ids))
+        return self._taken(received_ms, fresh, frozenset())
+
+    def _taken(self, received_ms: int, fresh: set[bytes], repeated: frozenset[int]) -> frozenset[int]:
         self._current(received_ms).ids.update(fresh)
         return repeated
 
@@ -74,6 +79,8 @@ class RecentIds:
         found = []
         met: set[bytes] = set()
         for index, observation_id in enumerate(ids):
+            if len(observation_id) != ID_BYTES:
+                continue
             if observation_id in met or any(observation_id in known.ids for known in self.generations):
                 found.append(index)
             met.add(observation_id)
@@ -196,8 +203,3 @@ class PartitionState:
             without_identifiers=self.counts.without_identifiers,
             dead_lettered_batches=self.counts.dead_lettered_batches,
         )
-
-
-def same_vehicle(stay: Stay, subject: str) -> str:
-    """The subject under which a stay goes on: a token rather than a track, and the newest token."""
-    return subject if dwell.is_token(subject) or not dwell.is_token(stay.subject) else stay.subject

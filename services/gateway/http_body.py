@@ -20,7 +20,7 @@ class BodyTimeout(Refuse):
     """The body did not come within its time (HTTP 408)."""
 
 
-class Disconnected(Exception):  # noqa: N818 - nobody is left to be told
+class Disconnected(Exception):
     """The sender went away before its body was complete."""
 
 

@@ -45,7 +45,9 @@ class Gate:
         return None if self.opened.is_set() and as_of_ms <= self.known_until_ms else "closed"
 
     async def wait(self, as_of_ms: int = 0) -> None:
-        while self.closed_because(as_of_ms) is not None:
+        while True:
+            if self.closed_because(as_of_ms) is None:
+                return
             await asyncio.sleep(0)
 
 

@@ -83,6 +83,22 @@ def is_token(subject: str) -> bool:
     return not subject.startswith("track:")
 
 
+def is_empty(stay: Stay) -> bool:
+    """Whether it says nothing that must be kept."""
+    return not (stay.spans or stay.left_ms or stay.fired_ms)
+
+
+def recognised(stay: Stay, subject: str, device_id: str, track_id: str) -> Stay:
+    """The stay under what it goes on as: a token rather than a track, the newest token, and the device and
+    track that show it now, which recognise it when its identifier is not read."""
+    if not is_token(subject) and is_token(stay.subject):
+        subject = stay.subject
+    track_id = track_id or stay.track_id
+    if (subject, device_id, track_id) == (stay.subject, stay.device_id, stay.track_id):
+        return stay
+    return Stay(subject, device_id, track_id, stay.spans, stay.left_ms, stay.fired_ms)
+
+
 def evaluate(
     placed: PlacedRule,
     stay: Stay,
@@ -112,8 +128,8 @@ def evaluate(
         or span.last_ms - span.first_ms < parameters.dwell_seconds * 1_000
         or (stay.fired_ms and span.last_ms - stay.fired_ms < rule.cooldown_seconds * 1_000)
     ):
-        return replace(stay, spans=spans), None
-    fired = tuple(replace(known, fired=True) if known == span else known for known in spans)
+        return _with(stay, spans), None
+    fired = tuple(replace(known, fired=True) if known is span else known for known in spans)
     after = replace(stay, spans=fired, fired_ms=max(stay.fired_ms, span.last_ms))
     return after, _raised(placed, after.subject, span, observation, device)
 
@@ -134,8 +150,17 @@ def is_over(stay: Stay, rule: Rule, received_ms: int) -> bool:
     )
 
 
+def _with(stay: Stay, spans: tuple[Span, ...]) -> Stay:
+    return Stay(stay.subject, stay.device_id, stay.track_id, spans, stay.left_ms, stay.fired_ms)
+
+
 def _seen(spans: tuple[Span, ...], at_ms: int, gap_ms: int) -> tuple[Span, tuple[Span, ...]]:
     """The span that now holds `at_ms`, and all spans, oldest first."""
+    if len(spans) == 1 and spans[0].first_ms - gap_ms <= at_ms <= spans[0].last_ms + gap_ms:
+        # Nearly every stay is one span that grows.
+        [only] = spans
+        joined = Span(min(at_ms, only.first_ms), max(at_ms, only.last_ms), only.fired)
+        return joined, (joined,)
     near = [span for span in spans if span.first_ms - gap_ms <= at_ms <= span.last_ms + gap_ms]
     joined = Span(
         min([at_ms, *(span.first_ms for span in near)]),
