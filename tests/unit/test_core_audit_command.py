@@ -119,6 +119,13 @@ def test_json_is_for_machines(log: Log) -> None:
     assert (result["ok"], result["finding"]["chain_index"]) == (False, 2)
 
 
+def test_half_a_character_is_refused(log: Log) -> None:
+    log.export.write_text(log.export.read_text().replace('"entry:1"', '"\\ud800"', 1))
+    code, said = verify(log)
+    assert code == 2
+    assert "line 1" in said
+
+
 @pytest.mark.parametrize(
     "line", ["", "{", "[]", '{"type": "row"}', '{"type": "other"}', "7", '{"type":"head","service":1}']
 )
