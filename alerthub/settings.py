@@ -1,7 +1,8 @@
 """Settings that every service has. A setting is a field with a unit, a default and the reason for it.
 
-The environment gives them: `ALERTHUB_KAFKA__BOOTSTRAP`, `ALERTHUB_TLS__CERTIFICATE_FILE` and so on, in the embedded
-hub from the supervisor, in containers from compose or the chart. Secrets are always files, never values.
+The environment gives them: `ALERTHUB_KAFKA__BOOTSTRAP`, `ALERTHUB_TLS__CERTIFICATE_FILE` and so on, in the
+embedded hub from the supervisor, in containers from compose or the chart. Secrets are always files, never
+values.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Structured logs: an event name and fields as JSON on standard error.
 
-No identifier of a person or vehicle, no token and no secret is ever a field (S5). Exceptions are logged by type
-and place, since their text may repeat the input that caused them.
+No identifier of a person or vehicle, no token and no secret is ever a field (S5). Exceptions are logged by
+type and place, since their text may repeat the input that caused them.
 """
 
 from __future__ import annotations
