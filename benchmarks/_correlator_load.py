@@ -11,7 +11,7 @@ from alerthub.domain.partitioning import partition_of
 from alerthub.topics import TOPICS
 from services.correlator.replicas import Reference
 
-ENTRIES = int(os.environ.get("BENCH_ENTRIES", "1000000"))
+ENTRIES = 1_000_000
 DEVICES = 21_100
 ZONES = 2_000
 DEVICES_OF_A_DISTRICT = 264

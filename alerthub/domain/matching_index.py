@@ -56,7 +56,7 @@ class MatchingIndex:
         self._by_token: dict[bytes, Packed] = {}
         self._by_entry: dict[str, Packed] = {}
         self._superseded: deque[tuple[int, str]] = deque()
-        # A miss in a set touches one place in memory, in a dict two: at this size that is most of what it costs.
+        # A miss in a set touches one place in memory, in a dict two: at this size most of what it costs.
         self._listed: set[bytes] = set()
         self.misses: Callable[[Iterable[bytes]], bool] = self._listed.isdisjoint
         """Whether none of the tokens is listed, by whatever version."""
