@@ -29,7 +29,9 @@ WATERMARK_SECONDS = 1.0
 ACKNOWLEDGED_WITHIN_SECONDS = 5.0
 """A batch that waits longer says that the broker is away: as long as a request waits before it gets 503."""
 _FULL_AT = 4.0
-"""Observations expected within the longest linger from which on it pays to wait so long."""
+"""Observations expected, over all partitions, within the longest linger from which on it is waited so long:
+each record costs the gateway and the correlator some 200 µs, and there would be one for nearly every
+observation."""
 _STUCK_BATCHES = 4
 """A partition with so many batches waiting gets no further watermark: it would only queue."""
 
@@ -218,7 +220,7 @@ class BatchPacker:
             self._rate += (measured - self._rate) * 0.4
             self._rate_since, self._rate_count = now, 0
         linger_ms = adapted_linger_ms(
-            self._rate / len(self._lanes),
+            self._rate,
             minimum_ms=self._minimum_linger_ms,
             maximum_ms=self._maximum_linger_ms,
         )
