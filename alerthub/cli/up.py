@@ -42,6 +42,12 @@ def up(
     officers: Annotated[
         int, typer.Option(min=1, max=500, help="How many officers' accounts a new hub begins with.")
     ] = 3,
+    retention_minutes: Annotated[
+        int,
+        typer.Option(
+            help="After how long what did not hit is forgotten. Above 24 h (1440 minutes) is refused."
+        ),
+    ] = 60,
 ) -> None:
     """Run everything on this machine: Kafka, PostgreSQL and all services. Ctrl-C stops all of it.
 
@@ -56,11 +62,11 @@ def up(
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, ask_to_stop)
     folder = HubFolder(data)
-    supervisor = Supervisor(
-        folder,
-        shape=HubShape(correlators=correlators, officers=officers),
-        tell=lambda line: console.print(line, markup=False),
-    )
+    shape = HubShape(correlators=correlators, officers=officers, retention_minutes=retention_minutes)
+    try:
+        supervisor = Supervisor(folder, shape=shape, tell=lambda line: console.print(line, markup=False))
+    except AlertHubError as error:
+        fail(error)
     try:
         supervisor.start(fresh=fresh, stopping=stopping.is_set)
         if not stopping.is_set():

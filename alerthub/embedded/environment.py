@@ -71,6 +71,19 @@ def service_environment(
     return environment
 
 
+def retention_environment(service: str, minutes: int) -> dict[str, str]:
+    """How long a service keeps what did not hit: as long as the topics, in the words of its settings."""
+    match service:
+        case "correlator":
+            return {"ALERTHUB_OBSERVATIONS_RETENTION_SECONDS": str(minutes * 60)}
+        case "watchlist":
+            return {"ALERTHUB_OBSERVATIONS_RETENTION_MINUTES": str(minutes)}
+        case "gateway":
+            return {"ALERTHUB_PICTURE_RETENTION_MS": str(minutes * 60_000)}
+        case _:
+            return {}
+
+
 def _private_files(folder: HubFolder, service: str) -> dict[str, Path]:
     """What one service alone is told of."""
     match service:

@@ -12,10 +12,11 @@ from alerthub.embedded import processes
 from alerthub.embedded.accounts import ensure_accounts
 from alerthub.embedded.catalogue import SERVICES, ServiceSpecification
 from alerthub.embedded.child import Child, ChildSpecification, service_command
-from alerthub.embedded.environment import service_environment
+from alerthub.embedded.environment import retention_environment, service_environment
 from alerthub.embedded.folder import HubFolder
 from alerthub.embedded.infrastructure import Infrastructure
 from alerthub.embedded.jars import Progress
+from alerthub.topics import MINUTE_MS, TopicSettings, TopicSpecification, build_topics
 
 START_SECONDS = 120.0
 """Six services, each importing its libraries, on two cores; more means that one cannot start."""
@@ -25,10 +26,13 @@ _TICK_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class HubShape:
-    """How many of what. `extra_environment` adds variables to a service, by its name."""
+    """How many of what, and how long. `extra_environment` adds variables to a service, by its name."""
 
     correlators: int = 1
     officers: int = 3
+    retention_minutes: int = 60
+    """What did not hit is forgotten after this time: observations, passages, keys and waiting pictures. More
+    than 24 h is refused when the topics are built (refusal 2)."""
     services: tuple[ServiceSpecification, ...] = SERVICES
     extra_environment: Mapping[str, Mapping[str, str]] | None = None
 
@@ -38,6 +42,13 @@ class HubShape:
             for specification in self.services
             for number in range(1, (self.correlators if specification.name == "correlator" else 1) + 1)
         ]
+
+    def topics(self) -> dict[str, TopicSpecification]:
+        """The table with this retention. Refuses one above 24 h."""
+        retention_ms = self.retention_minutes * MINUTE_MS
+        return build_topics(
+            TopicSettings(observations_retention_ms=retention_ms, passages_retention_ms=retention_ms)
+        )
 
 
 class Supervisor:
@@ -54,7 +65,7 @@ class Supervisor:
         self.folder = folder
         self._shape = shape
         self._tell = tell
-        self._infrastructure = infrastructure or Infrastructure(folder, progress=tell)
+        self._infrastructure = infrastructure or Infrastructure(folder, progress=tell, table=shape.topics())
         self._children: list[Child] = []
 
     @property
@@ -162,6 +173,7 @@ class Supervisor:
             ports=own,
             addresses=addresses,
         )
+        environment.update(retention_environment(specification.name, self._shape.retention_minutes))
         environment.update((self._shape.extra_environment or {}).get(specification.name, {}))
         return ChildSpecification(
             service=specification.name,

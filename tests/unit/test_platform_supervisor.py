@@ -14,15 +14,20 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from pydantic import ValidationError
 
-from alerthub.domain.errors import Retry
+from alerthub.domain.errors import Refuse, Retry
 from alerthub.embedded import supervisor as supervisor_module
 from alerthub.embedded.catalogue import SERVICES, ServiceSpecification
 from alerthub.embedded.child import LONGEST_WAIT_SECONDS, wait_after
+from alerthub.embedded.environment import retention_environment
 from alerthub.embedded.folder import HubFolder
 from alerthub.embedded.infrastructure import Infrastructure
 from alerthub.embedded.supervisor import HubShape, Supervisor
 from alerthub.settings import KafkaSettings, PostgresSettings
+from services.correlator.settings import CorrelatorSettings
+from services.gateway.settings import GatewaySettings
+from services.watchlist.settings import WatchlistSettings
 
 DUMMY = """
 import http.server, os, pathlib
@@ -181,3 +186,38 @@ def test_owners_of_data_start_before_the_door_for_devices() -> None:
     names = [service.name for service in SERVICES]
     assert names[:2] == ["registry", "watchlist"]
     assert names[-1] == "gateway"
+
+
+def test_a_hub_that_would_keep_what_did_not_hit_for_more_than_24_hours_is_refused(tmp_path: Path) -> None:
+    folder = HubFolder(tmp_path / "data")
+    with pytest.raises(Refuse, match="observations_retention_ms"):
+        Supervisor(folder, shape=HubShape(retention_minutes=24 * 60 + 1), tell=print)
+    assert not folder.root.exists()
+
+
+@pytest.mark.parametrize(
+    ("service", "settings", "kept_minutes"),
+    [
+        ("correlator", CorrelatorSettings, lambda s: s.observations_retention_seconds / 60),
+        ("watchlist", WatchlistSettings, lambda s: s.observations_retention_minutes),
+        ("gateway", GatewaySettings, lambda s: s.picture_retention_ms / 60_000),
+    ],
+)
+def test_a_service_forgets_when_the_topics_do(
+    service: str,
+    settings: Callable[[], Any],
+    kept_minutes: Callable[[Any], float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in retention_environment(service, 90).items():
+        monkeypatch.setenv(name, value)
+    assert kept_minutes(settings()) == 90
+
+
+@pytest.mark.parametrize("service", ["correlator", "watchlist", "gateway"])
+def test_a_service_refuses_a_retention_above_24_hours(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"correlator": CorrelatorSettings, "watchlist": WatchlistSettings, "gateway": GatewaySettings}
+    for name, value in retention_environment(service, 24 * 60 + 1).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError, match="retention"):
+        settings[service]()
