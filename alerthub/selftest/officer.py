@@ -10,7 +10,7 @@ from alerthub.domain.errors import NotAllowed
 from alerthub.selftest.hops import HopFailedError
 from alerthub.terminal.client import TerminalClient
 from alerthub.terminal.database import TerminalDatabase
-from alerthub.terminal.enrolment import enrol
+from alerthub.terminal.enrolment import enrol, load_identity
 from alerthub.terminal.events import CommandAnswered, Link, LinkChanged, ScreenChanged, TerminalEvent
 from alerthub.terminal.headless import TerminalAddresses, client_for, now_ms
 from alerthub.terminal.screen_state import ScreenChange
@@ -21,7 +21,7 @@ class Officer:
 
     def __init__(self) -> None:
         self._events: list[tuple[int, TerminalEvent]] = []
-        self._told = asyncio.Event()
+        self._news = asyncio.Event()
         self._client: TerminalClient | None = None
         self._database: TerminalDatabase | None = None
         self._running: asyncio.Task[None] | None = None
@@ -48,13 +48,10 @@ class Officer:
         account: str,
         password: str,
     ) -> None:
-        """Enrols with the one-time code and begins to connect."""
-        identity = await enrol(
-            code=code,
-            registry_address=addresses.registry,
-            ca_file=ca_file,
-            folder=folder,
-        )
+        """Enrols with the one-time code (empty: it is enrolled already) and begins to connect."""
+        if code:
+            await enrol(code=code, registry_address=addresses.registry, ca_file=ca_file, folder=folder)
+        identity = load_identity(folder)
         self._database = await TerminalDatabase.open(identity.database_file)
         self._client = client_for(
             identity, addresses, self._database, account=account, password=password, tell=self._tell
@@ -72,7 +69,7 @@ class Officer:
 
     def _tell(self, event: TerminalEvent) -> None:
         self._events.append((now_ms(), event))
-        self._told.set()
+        self._news.set()
 
     async def until(self, wanted: Callable[[TerminalEvent], bool]) -> tuple[int, TerminalEvent]:
         """The first event that is wanted, and when it was told (milliseconds since 1970)."""
@@ -82,8 +79,8 @@ class Officer:
                     return time_ms, event
                 if isinstance(event, LinkChanged) and event.link is Link.REFUSED:
                     raise NotAllowed("terminal", event.reason)
-            self._told.clear()
-            await self._told.wait()
+            self._news.clear()
+            await self._news.wait()
 
     async def confirmed(self) -> int:
         """When the terminal first said that what it shows is confirmed."""

@@ -74,12 +74,19 @@ class People:
 
     async def sign_in(self, account: Account, audience: str) -> None:
         """From now on `channel` has one for this account and service. `Retry`: the registry is away."""
+        self.use_token(account, audience, await self.token(account, audience))
+
+    async def token(self, account: Account, audience: str) -> str:
+        """A fresh token for the service `audience`. `Retry`: the registry is away."""
         async with person_channel(self._ca_file, self._addresses.registry) as channel:
             stub = registry_pb2_grpc.SessionServiceStub(channel)
             request = SignInRequest(account=account.name, password=account.password, audience=audience)
-            response = await called(stub.SignIn(request, timeout=15))
+            return str((await called(stub.SignIn(request, timeout=15))).token)
+
+    def use_token(self, account: Account, audience: str, token: str) -> None:
+        """From now on `channel` has one with this token."""
         address = self._addresses.of(audience)
-        self._channels[account.name, audience] = person_channel(self._ca_file, address, response.token)
+        self._channels[account.name, audience] = person_channel(self._ca_file, address, token)
 
     def channel(self, account: Account, audience: str) -> grpc.aio.Channel:
         """The channel to the service `audience` as `account`."""
