@@ -17,7 +17,7 @@ from alerthub.domain import correlation
 from alerthub.domain.rules import dwell
 from alerthub.kafka import administrator
 from alerthub.settings import KafkaSettings
-from services.correlator.service import Service
+from services.correlator.service import Service, StalledError
 from services.correlator.settings import CorrelatorSettings
 
 Settings = Callable[[str], KafkaSettings]
@@ -156,7 +156,7 @@ async def test_an_error_outside_of_rules_ends_the_process_without_an_acknowledge
         await ready(service)
         await committed(service, city.partition, await kafka.observe(city.partition, batch_of([])))
 
-        # when applying a batch fails for a reason that is not a rule's (faust would acknowledge it: issue 606)
+        # when applying a batch fails for another reason than a rule (faust would acknowledge it: issue 606)
         def broken(*_: object, **__: object) -> None:
             raise ZeroDivisionError
 
@@ -293,3 +293,19 @@ async def test_batches_that_kafka_forgot_are_told(kafka_settings: Settings, kafk
         assert letter.reason == "Kafka forgot 3 batches before this offset that had not been applied"
         await ready(service)
         await committed(service, city.partition, await kafka.observe(city.partition, batch_of([])))
+
+
+async def test_a_consumer_that_stops_without_a_word_ends_the_process(
+    kafka_settings: Settings, kafka: Kafka, city: City
+) -> None:
+    async with correlator(kafka_settings, watchdog_seconds=3) as service:
+        await ready(service)
+        await committed(service, city.partition, await kafka.observe(city.partition, batch_of([])))
+
+        # when nothing is fetched any more, as after some rebalances (faust issues 166, 175, 629)
+        service.application.consumer.stop_flow()
+        await kafka.observe(city.partition, batch_of([]))
+
+        # then the broker's own figures tell
+        async with asyncio.timeout(30):
+            assert isinstance(await service.failed(), StalledError)

@@ -42,7 +42,9 @@ def _fields() -> Iterator[FieldDescriptor]:
 
 
 def _type_of(field: FieldDescriptor) -> str:
-    names = {value: name[5:].lower() for name, value in vars(FieldDescriptor).items() if name.startswith("TYPE_")}
+    names = {
+        value: name[5:].lower() for name, value in vars(FieldDescriptor).items() if name.startswith("TYPE_")
+    }
     if field.message_type is not None:
         return str(field.message_type.name)
     return str(field.enum_type.name) if field.enum_type is not None else names[field.type]
