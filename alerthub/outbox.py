@@ -143,7 +143,7 @@ class OutboxRelay:
         ]
 
     async def stop(self) -> None:
-        """Ends after what is being sent. Rows that are left wait for the next start."""
+        """Ends at once. What was not acknowledged stays, and is sent again after the next start."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -16,6 +16,7 @@ import typer
 from alerthub import audit_file
 from alerthub.api.v1 import audit_pb2, audit_pb2_grpc, registry_pb2, registry_pb2_grpc
 from alerthub.audit_signing import signature_verifier
+from alerthub.cli.context import DEFAULT_DATA, AccountOption, DataOption, password_of
 from alerthub.domain.audit_chain import AuditHead, AuditRow, Verification, verify
 from alerthub.domain.errors import AlertHubError, Refuse
 from alerthub.embedded.folder import HubFolder
@@ -120,15 +121,13 @@ def _bytes(path: Path | None) -> bytes | None:
 def export_command(
     *,
     service: Annotated[str, typer.Option("--service", help="registry, watchlist or dispatch.")],
-    account: Annotated[str, typer.Option("--account", help="Your account, with the role of auditor.")],
+    account: AccountOption,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The file to write; otherwise standard output.")
     ] = None,
-    data: Annotated[
-        Path, typer.Option("--data", help="The hub's data folder, for addresses and authority.")
-    ] = Path(".alerthub"),
+    data: DataOption = DEFAULT_DATA,
     password_file: Annotated[
-        Path | None, typer.Option("--password-file", help="Otherwise accounts.json of --data, or a question.")
+        Path | None, typer.Option("--password-file", help="Instead of the ways that --account names.")
     ] = None,
     address: Annotated[str, typer.Option(help="host:port of the service's listener for persons.")] = "",
     registry: Annotated[str, typer.Option(help="host:port of the registry's listener for persons.")] = "",
@@ -144,7 +143,11 @@ def export_command(
             address = address or known[f"{service}_person"]
             registry = registry or known["registry_person"]
         ca_file = authority or folder.ca_file
-        password = _password(account, password_file, folder)
+        password = (
+            password_of(account, folder)
+            if password_file is None
+            else password_file.read_text(encoding="utf-8").strip()
+        )
         lines = asyncio.run(
             _export(
                 ca_file=ca_file,
@@ -166,16 +169,6 @@ def export_command(
         file.write(text)
     stamp = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     typer.echo(f"Exported {len(lines)} lines of the log of {service} at {stamp} to {output}.", err=True)
-
-
-def _password(account: str, password_file: Path | None, folder: HubFolder) -> str:
-    if password_file is not None:
-        return password_file.read_text(encoding="utf-8").strip()
-    if folder.accounts_file.exists():
-        for each in json.loads(folder.accounts_file.read_text(encoding="utf-8"))["accounts"]:
-            if each["account"] == account:
-                return str(each["password"])
-    return str(typer.prompt(f"Password of {account}", hide_input=True, err=True))
 
 
 async def _export(
