@@ -62,6 +62,14 @@ background.threads=2
 num.recovery.threads.per.data.dir=2
 """
 
+_TOOLS = """\
+# Kafka's own programs as the administrator, for example:
+# kafka-console-consumer --bootstrap-server {bootstrap} --command-config FILE --topic calls --from-beginning
+security.protocol=SASL_PLAINTEXT
+sasl.mechanism=SCRAM-SHA-256
+sasl.jaas.config={scram} required username="admin" password="{password}";
+"""
+
 _RUNTIME_OPTIONS = (
     "-Xms96m",
     "-Xmx448m",
@@ -192,6 +200,15 @@ class KafkaNode:
             logs=self.segments,
         )
         write_file(self._properties_file, text, mode=0o600)
+        write_file(
+            self._folder.secrets / "kafka-tools.properties",
+            _TOOLS.format(
+                bootstrap=self.bootstrap,
+                scram=f"{module}.scram.ScramLoginModule",
+                password=self._password(ADMINISTRATOR),
+            ),
+            mode=0o600,
+        )
 
     def _password(self, principal: str) -> str:
         return random_secret(self._folder.kafka_password_file(principal))

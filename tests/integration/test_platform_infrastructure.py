@@ -159,6 +159,26 @@ def test_creating_the_topics_again_changes_nothing(
     assert kafka.create_topics(admin, TOPICS) == []
 
 
+def test_kafka_has_the_topics_of_the_table_and_no_other(
+    kafka_settings: Callable[[str], KafkaSettings],
+) -> None:
+    topics = kafka.administrator(kafka_settings("admin")).list_topics(timeout=10).topics
+    # Kafka's own topic of committed offsets appears with the first consumer group.
+    assert topics.keys() - {"__consumer_offsets"} == TOPICS.keys()
+
+
+def test_nobody_can_create_a_topic_by_writing_to_it(
+    kafka_settings: Callable[[str], KafkaSettings], unique: Callable[[str], str]
+) -> None:
+    outcomes: list[confluent_kafka.KafkaError | None] = []
+    producer = confluent_kafka.Producer(
+        {**client_options(kafka_settings("admin")), "message.timeout.ms": "3000"}
+    )
+    producer.produce(unique("invented"), b"tried", on_delivery=lambda error, _: outcomes.append(error))
+    producer.flush(10)
+    assert [error is not None for error in outcomes] == [True]
+
+
 def test_applying_the_permissions_again_changes_nothing(
     kafka_settings: Callable[[str], KafkaSettings],
 ) -> None:
