@@ -140,8 +140,7 @@ class DeliveryApi(delivery_pb2_grpc.DeliveryServiceServicer):
     async def GetSealedEvidence(  # noqa: N802
         self, request: delivery_pb2.GetSealedEvidenceRequest, context: Context
     ) -> delivery_pb2.GetSealedEvidenceResponse:
-        had = await self._queries.unit_alerts(request.unit_id)
-        if not any(alert.alert_id == request.alert_id for alert in had):
+        if not await self._queries.unit_has(request.unit_id, request.alert_id):
             raise NotFound("alert_id", "an alert that this unit has")
         evidence = await self._sealing.wait_for(request.alert_id, wait_ms=request.wait_ms)
         return delivery_pb2.GetSealedEvidenceResponse(

@@ -78,6 +78,19 @@ class Queries:
             )
             return await self._messages(connection, [row.alert_id for row in rows])
 
+    async def unit_has(self, unit_id: str, alert_id: str) -> bool:
+        """Whether the open alert is offered to the unit or accepted by it."""
+        async with transaction(self._database) as connection:
+            found = await connection.scalar(
+                text(
+                    "SELECT true FROM alert JOIN assignment USING (alert_id) WHERE alert_id = :alert_id "
+                    "AND unit_id = :unit_id AND assignment.status IN ('offered', 'delivered', 'accepted') "
+                    "AND alert.status = ANY(:open)"
+                ),
+                {"alert_id": alert_id, "unit_id": unit_id, "open": _OPEN},
+            )
+        return bool(found)
+
     @staticmethod
     async def _messages(connection: AsyncConnection, alert_ids: Sequence[str]) -> list[alert_pb2.Alert]:
         if not alert_ids:

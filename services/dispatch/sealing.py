@@ -31,6 +31,7 @@ _LEASE_SECONDS = 15
 _MAXIMUM_BACKOFF_SECONDS = 30
 _AT_ONCE = 8
 _IDLE_SECONDS = 1.0
+_AWAY_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,8 @@ class Sealing:
                 leased = await self._lease()
                 if leased:
                     await asyncio.gather(*(self._attempt(row) for row in leased))
+                    if self._failing_since is not None:
+                        await asyncio.sleep(_AWAY_SECONDS)
                     continue
             except (Retry, SQLAlchemyError) as error:
                 log.warning("sealing_waits", error_type=type(error).__name__)
@@ -111,7 +114,8 @@ class Sealing:
                     "FOR UPDATE SKIP LOCKED) RETURNING *, extract(epoch FROM clock_timestamp() - "
                     "began_at) AS age"
                 ),
-                {"lease": _LEASE_SECONDS, "most": _AT_ONCE},
+                # While watchlist is away one at a time asks whether it is back.
+                {"lease": _LEASE_SECONDS, "most": 1 if self._failing_since is not None else _AT_ONCE},
             )
             return list(rows)
 
