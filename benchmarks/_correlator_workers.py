@@ -107,9 +107,14 @@ async def agent(request: Request, reference: Reference) -> Answer:
             return 0
         return sum(counts.received for counts in service.working.totals().values()) - before
 
-    answer = await Stopwatch(request["observations"]).watch(applied)
+    watching = asyncio.create_task(Stopwatch(request["observations"]).watch(applied))
+    failing = asyncio.create_task(service.failed())
+    await asyncio.wait({watching, failing}, return_when=asyncio.FIRST_COMPLETED)
+    if failing.done():
+        raise failing.result()
+    failing.cancel()
     await service.stop()
-    return answer
+    return watching.result()
 
 
 async def one_record_an_event(request: Request, reference: Reference) -> Answer:

@@ -89,10 +89,14 @@ class MatchingIndex:
         self._list(packed, entry)
         return True
 
-    def forget_superseded(self, before_ms: int) -> None:
-        """Drops versions whose successor was in force before `before_ms`: no observation received since
-        needs them."""
-        while self._superseded and self._superseded[0][0] <= before_ms:
+    def forget_superseded(self, before_ms: int, *, at_most: int = 5_000) -> None:
+        """Drops versions whose successor was in force before `before_ms`: nothing received since needs them.
+
+        At most so many at a time: a new epoch supersedes every entry at once, and nobody may wait for that.
+        """
+        for _ in range(at_most):
+            if not self._superseded or self._superseded[0][0] > before_ms:
+                return
             _, entry_id = self._superseded.popleft()
             kept = _several(self._by_entry.get(entry_id, ()))
             while len(kept) > 1 and self._unpack(kept[1]).active_from_ms <= before_ms:

@@ -12,9 +12,10 @@ from google.protobuf.message import DecodeError
 from alerthub.api.v1.observation_pb2 import ObservationBatch
 from alerthub.domain import correlation
 from alerthub.domain.correlation import Evaluation, RuleFailure
-from alerthub.domain.rules.interface import WatchlistMatch
+from alerthub.domain.rules.interface import Raised, WatchlistMatch
 from alerthub.domain.versions import ACTIVATION_LEAD_MS
 from alerthub.telemetry import logger
+from alerthub.topics import TOPICS
 from services.correlator import dead_letters, metrics, records
 from services.correlator.checkpoint import Checkpoint
 from services.correlator.replicas import Gate, Reference
@@ -24,6 +25,9 @@ log = logger(__name__)
 
 MAXIMUM_OBSERVATIONS = 1_024
 """Of a batch. Gateways pack 256; the state's bounds are computed with this."""
+
+MAXIMUM_ALERT_BYTES = TOPICS["alerts"].max_message_bytes - 1_024
+"""Of an alert's value, with room for what Kafka puts around it."""
 
 Send = Callable[[bytes, bytes], Awaitable[object]]
 """Hands a key and a value to the producer and returns at once; the result says that the broker has it."""
@@ -108,35 +112,42 @@ class BatchHandler:
             knowledge=self._reference.knowledge(batch.received_time_ms, batch.matching_version),
             now_ms=now,
         )
-        sent = [
-            self._send_alert(
-                raised.fold_key.encode(),
-                records.alert_of(raised, batch, correlated_ms=now).SerializeToString(),
-            )
-            for raised in result.raised
-        ]
+        sent = [self._raise(raised, batch, message, now) for raised in result.raised]
         self._checkpoint.note(event, sent)
         self._count(result, batch.received_time_ms, now)
+
+    def _raise(
+        self, raised: Raised, batch: ObservationBatch, message: MessageView, now: int
+    ) -> Awaitable[object]:
+        value = records.alert_of(raised, batch, correlated_ms=now).SerializeToString()
+        if len(value) <= MAXIMUM_ALERT_BYTES:
+            return self._send_alert(raised.fold_key.encode(), value)
+        # Kafka would refuse it for ever, and the batch would never be acknowledged.
+        log.error("alert_too_large", partition=message.partition, offset=message.offset, size=len(value))
+        return self._send_letter(message, "an alert of more bytes than Kafka takes")
 
     def _put_aside(self, event: EventView, reason: str) -> None:
         message = event.message
         sent: list[Awaitable[object]] = []
         if correlation.note_dead_letter(self._working.state(message.partition), message.offset):
-            letter = dead_letters.letter(
-                topic=message.topic,
-                partition=message.partition,
-                offset=message.offset,
-                payload=message.value or b"",
-                reason=reason,
-                time_ms=self._clock(),
-            )
-            sent.append(self._send_dead_letter(message.topic.encode(), letter))
+            sent.append(self._send_letter(message, reason))
             metrics.BATCHES.labels("dead_lettered").inc()
             log.error(
                 "batch_dead_lettered", partition=message.partition, offset=message.offset, reason=reason
             )
         # Acknowledged by the checkpoint, after the write to `dead-letter` (C2).
         self._checkpoint.note(event, sent)
+
+    def _send_letter(self, message: MessageView, reason: str) -> Awaitable[object]:
+        letter = dead_letters.letter(
+            topic=message.topic,
+            partition=message.partition,
+            offset=message.offset,
+            payload=message.value or b"",
+            reason=reason,
+            time_ms=self._clock(),
+        )
+        return self._send_dead_letter(message.topic.encode(), letter)
 
     def _count(self, result: Evaluation, received_ms: int, now: int) -> None:
         metrics.BATCHES.labels("skipped" if result.skipped else "applied").inc()

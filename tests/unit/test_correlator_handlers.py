@@ -6,14 +6,14 @@ import asyncio
 from dataclasses import dataclass, field
 
 import pytest
-from correlator_builders import NOW, batch, read
+from correlator_builders import NOW, Entries, batch, catalogue, entry, read
 from faust.types import TP
 
 from alerthub.api.v1.observation_pb2 import DeadLetter, Observation, ObservationBatch
 from alerthub.domain.versions import ACTIVATION_LEAD_MS
 from services.correlator.application import Budget, build_application, build_table
 from services.correlator.checkpoint import Checkpoint
-from services.correlator.handlers import MAXIMUM_OBSERVATIONS, BatchHandler
+from services.correlator.handlers import MAXIMUM_ALERT_BYTES, MAXIMUM_OBSERVATIONS, BatchHandler
 from services.correlator.replicas import Reference
 from services.correlator.settings import CorrelatorSettings
 from services.correlator.state import Working
@@ -59,9 +59,10 @@ class Worker:
         self.working = Working(build_table(build_application(CorrelatorSettings())))
         self.working.begin([3], b"topic")
         self.checkpoint = Checkpoint(capture=list, send=self.never, keep=lambda _: None, generation=lambda: 0)
+        self.reference = Reference()
         self.handler = BatchHandler(
             gate=self.gate,
-            reference=Reference(),
+            reference=self.reference,
             working=self.working,
             checkpoint=self.checkpoint,
             send_alert=self.never,
@@ -187,6 +188,43 @@ async def test_a_dead_letter_that_is_replayed_is_not_counted_again() -> None:
 
     assert len(worker.letters) == 1
     assert worker.checkpoint.waiting == 2
+
+
+async def test_an_alert_that_kafka_would_refuse_is_told_instead_of_stopping_everything() -> None:
+    worker = Worker()
+    huge = read("a", "listed")
+    huge.identifiers[0].sealed_details = b"s" * MAXIMUM_ALERT_BYTES
+    fill(worker)
+
+    await worker.handler.take(Event(Message(0, batch(huge).SerializeToString())))
+
+    assert [letter.reason for letter in worker.letters] == ["an alert of more bytes than Kafka takes"]
+
+
+def fill(worker: Worker) -> None:
+    """The reference knows the listed plate, the device and the rule."""
+    worker.reference.entries = Entries(entry()).index
+    worker.reference.catalogue = catalogue()
+
+
+def test_the_applications_settings_are_those_that_do_not_hurt() -> None:
+    conf = build_application(CorrelatorSettings()).conf
+
+    assert (conf.broker_session_timeout, conf.broker_heartbeat_interval) == (10.0, 3.0)
+    assert conf.topic_disable_leader
+    assert not conf.topic_allow_declare
+    assert conf.producer_acks == -1
+    assert conf.producer_compression_type is None
+    assert not conf.stream_wait_empty
+    assert conf.broker_credentials.mechanism.value == "SCRAM-SHA-256"
+
+
+def test_the_queue_is_never_full_before_the_budget_is() -> None:
+    settings = CorrelatorSettings()
+    application = build_application(settings)
+
+    # each waiting batch counts for at least 4 KiB
+    assert application.conf.stream_buffer_maxsize * 4_096 > 2 * settings.buffer_bytes
 
 
 class Consumer:

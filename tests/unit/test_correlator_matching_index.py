@@ -95,3 +95,15 @@ def test_an_entry_that_is_active_again_after_a_withdrawal_matches() -> None:
 def test_an_empty_token_is_listed_by_nobody() -> None:
     entries = Entries(entry(tokens=[("no-province", "")]))
     assert entries.index.misses([b""])
+
+
+def test_superseded_versions_are_forgotten_a_few_at_a_time() -> None:
+    entries = Entries(*(entry(str(number)) for number in range(10)))
+    for number in range(10):
+        entries.add(entry(str(number), version=2, active_from_ms=NOW, tokens=[("exact", "new")]))
+
+    entries.index.forget_superseded(NOW, at_most=9)
+    assert hits(entries, received_ms=NOW - 1) == [("9", 1)]
+
+    entries.index.forget_superseded(NOW, at_most=9)
+    assert entries.index.misses([LISTED])
