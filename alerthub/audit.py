@@ -40,7 +40,7 @@ __all__ = ["AuditSequencer", "audit_tables", "create_audit", "export", "heads", 
 
 log = logger(__name__)
 
-_LOCK = schema_lock("alerthub audit sequencer")
+LOCK = schema_lock("alerthub audit sequencer")
 _CHAIN_BATCH = 1_000
 _EXPORT_BATCH = 500
 _STALE_SECONDS = 10.0
@@ -175,7 +175,7 @@ class AuditSequencer:
     async def chain_once(self) -> int:
         """Gives committed rows their places, in the order seen; returns how many got one."""
         async with transaction(self._engine) as connection:
-            if not await connection.scalar(select(func.pg_try_advisory_xact_lock(_LOCK))):
+            if not await connection.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
                 return 0
             last_index, last_hash = await _newest_link(connection)
             # Only committed rows are visible here. One with a lower number that commits later comes later in
@@ -217,7 +217,7 @@ class AuditSequencer:
         if self._signer is None:
             return None
         async with transaction(self._engine) as connection:
-            if not await connection.scalar(select(func.pg_try_advisory_xact_lock(_LOCK))):
+            if not await connection.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
                 return None
             index, newest = await _newest_link(connection)
             known = await connection.scalar(select(func.max(_head.c.chain_index)))

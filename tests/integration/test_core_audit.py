@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -81,6 +81,31 @@ async def test_time_and_service_are_the_databases(database: AsyncEngine) -> None
         now_ms = await connection.scalar(text("SELECT extract(epoch FROM clock_timestamp()) * 1000"))
     assert row.service == "registry"
     assert 0 <= float(now_ms or 0) - row.time_ms < 10_000
+
+
+async def test_a_row_that_claims_a_place_in_the_chain_gets_none(database: AsyncEngine) -> None:
+    async with postgres.transaction(database) as connection:
+        await connection.execute(
+            text(
+                "INSERT INTO audit_entry"
+                " (time_ms, service, actor, action, subject, chain_index, previous_hash, hash)"
+                " VALUES (1, 'dispatch', 'person:a', 'Tried', 'entry:1', 1, '\\x00', '\\x00')"
+            )
+        )
+    (row,) = await rows(database)
+    assert (row.chain_index, row.hash, row.service) == (0, b"", "registry")
+
+
+async def test_only_the_elected_sequencer_chains_and_signs(
+    database: AsyncEngine, signer: HeadSigner, tmp_path: Path
+) -> None:
+    await note(database, "entry:1")
+    standby = sequencer(database, signer, tmp_path / "witness")
+    async with postgres.transaction(database) as elected:
+        await elected.execute(select(func.pg_advisory_xact_lock(audit.LOCK)))
+        assert await standby.chain_once() == 0
+        assert await standby.sign_head() is None
+    assert await standby.chain_once() == 1
 
 
 @pytest.mark.parametrize(

@@ -295,6 +295,20 @@ async def test_no_bookmark_is_published_while_the_relay_cannot_send(
     assert not await bookmarks.publish()
 
 
+async def test_a_relay_does_not_wait_for_another_services(
+    database: AsyncEngine,
+    producer: AIOKafkaProducer,
+    postgres_settings: Callable[[str], PostgresSettings],
+) -> None:
+    other = postgres.engine(postgres_settings("dispatch"))
+    async with postgres.transaction(other) as connection:
+        await connection.execute(select(func.pg_advisory_xact_lock(outbox.LOCK)))
+        relay = OutboxRelay(database, producer)
+        async with running(relay):
+            await until(lambda: relay.current_as_of_ms > 0)
+    await other.dispose()
+
+
 async def test_a_standby_publishes_no_bookmark(database: AsyncEngine, producer: AIOKafkaProducer) -> None:
     async with postgres.transaction(database) as connection:
         await connection.execute(select(func.pg_advisory_xact_lock(outbox.LOCK)))
