@@ -216,7 +216,5 @@ def test_any_order_and_any_repeats_end_in_the_newest_version(
     state = after(*messages)
 
     newest = {alert: max(v for a, v in truth if a == alert) for alert, _ in truth}
-    expected = {
-        alert: version for alert, version in newest.items() if truth[alert, version] == (False, True)
-    }
+    expected = {alert: version for alert, version in newest.items() if truth[alert, version] == (False, True)}
     assert {alert: shown.alert.version for alert, shown in state.alerts.items()} == expected
