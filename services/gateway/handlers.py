@@ -124,14 +124,9 @@ class Intake:
 
     async def settled(self, taken: Iterable[Taken]) -> None:
         """Returns once the broker has all of them; Retry after a bounded wait."""
-        outcomes = {one.outcome for one in taken}
-        if not outcomes:
-            return
-        _, pending = await asyncio.wait(outcomes, timeout=self._settings.kafka_wait_seconds)
-        if pending:
-            raise Retry("Kafka has not acknowledged in time", after_seconds=2)
-        for outcome in outcomes:
-            outcome.result()
+        for outcome in {one.outcome for one in taken}:
+            # Others wait for the same outcome: a device that goes away must not cancel it for them.
+            await asyncio.shield(outcome)
 
     async def take(
         self, device_id: str, used: AuthenticationClass, adapter: str, event: DeviceEvent
@@ -250,11 +245,12 @@ class Intake:
 
     async def _sent(self, call: DirectCall, adapter: str) -> None:
         try:
-            acknowledgement = await self._calls.send(
-                CALLS_TOPIC, call.SerializeToString(), key=call.device_id.encode()
-            )
-            await acknowledgement
-        except KafkaError as error:
+            async with asyncio.timeout(self._settings.kafka_wait_seconds):
+                acknowledgement = await self._calls.send(
+                    CALLS_TOPIC, call.SerializeToString(), key=call.device_id.encode()
+                )
+                await asyncio.shield(acknowledgement)
+        except (KafkaError, TimeoutError) as error:
             log.warning("call_not_acknowledged", error_type=type(error).__name__)
             raise Retry("Kafka did not take the call", after_seconds=1) from None
         metrics.calls_accepted.labels(adapter).inc()

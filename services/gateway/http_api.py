@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
-
-from fastapi import FastAPI
-from starlette.responses import Response
-from starlette.routing import Route
+from urllib.parse import unquote
 
 from alerthub.domain.errors import AlertHubError, DeadLetter, NotAllowed, Refuse, Retry
 from alerthub.identity import NotAuthenticatedError
@@ -23,7 +21,7 @@ from services.gateway import metrics
 from services.gateway.adapters import ADAPTERS, AdapterContext, TooLarge, UnsupportedContent
 from services.gateway.admittance import TooManyRequests
 from services.gateway.authentication import Authenticator, Proven
-from services.gateway.handlers import Intake
+from services.gateway.handlers import Intake, Receipt
 from services.gateway.http_body import BodyTimeout, Disconnected, read_body
 from services.gateway.settings import GatewaySettings
 
@@ -32,55 +30,71 @@ log = logger(__name__)
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Authenticate = Callable[[Scope, Mapping[str, str]], Proven]
+Authenticate = Callable[[Scope, Mapping[str, str], Sequence[str]], Proven]
 
 _UNKNOWN_ADAPTER = "unknown"
+_PROBLEM = "application/problem+json"
 
 
-def build_app(settings: GatewaySettings, intake: Intake, authenticator: Authenticator) -> FastAPI:
+class Application:
+    """The ASGI application: one path with its variants, so that a router would cost more than it finds.
+
+    `/v1/ingest/ADAPTER`, `/v1/ingest/ADAPTER/token/DEVICE/SECRET` and, without TLS,
+    `/v1/ingest/ADAPTER/network/DEVICE`.
+    """
+
+    def __init__(self, endpoints: Mapping[tuple[str, int], _Ingest]) -> None:
+        """`endpoints` by the word behind the adapter and the number of further segments."""
+        self._endpoints = endpoints
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        # The raw path: a percent-encoded slash in a segment is part of the segment.
+        segments = scope["raw_path"].decode("latin-1").split("/")
+        endpoint = None
+        if segments[:3] == ["", "v1", "ingest"] and len(segments) >= 4:
+            word = segments[4] if len(segments) > 4 else ""
+            endpoint = self._endpoints.get((word, len(segments) - 4))
+        if endpoint is None:
+            await _respond(
+                send, HTTPStatus.NOT_FOUND, _problem(HTTPStatus.NOT_FOUND, "no such path", ()), _PROBLEM
+            )
+        elif scope["method"] != "POST":
+            status = HTTPStatus.METHOD_NOT_ALLOWED
+            await _respond(send, status, _problem(status, "POST", ()), _PROBLEM, [(b"allow", b"POST")])
+        else:
+            await endpoint(scope, receive, send, [unquote(segment) for segment in segments[3:]])
+
+
+def build_app(settings: GatewaySettings, intake: Intake, authenticator: Authenticator) -> Application:
     """The application behind TLS: Basic, URL token or client certificate."""
 
-    def by_header_or_certificate(scope: Scope, headers: Mapping[str, str]) -> Proven:
+    def by_header_or_certificate(scope: Scope, headers: Mapping[str, str], segments: Sequence[str]) -> Proven:
         header = headers.get("authorization", "")
         certificate = scope["state"].get("client_certificate", b"")
         if not header and certificate:
             return authenticator.certificate(certificate)
         return authenticator.basic(header, address=_address(scope))
 
-    def by_url_token(scope: Scope, _: Mapping[str, str]) -> Proven:
-        parameters = scope["path_params"]
-        return authenticator.url_token(parameters["device_id"], parameters["secret"], address=_address(scope))
+    def by_url_token(scope: Scope, headers: Mapping[str, str], segments: Sequence[str]) -> Proven:
+        return authenticator.url_token(segments[2], segments[3], address=_address(scope))
 
-    return _app(
+    return Application(
         {
-            "/v1/ingest/{adapter}": _Ingest(settings, intake, by_header_or_certificate),
-            "/v1/ingest/{adapter}/token/{device_id}/{secret}": _Ingest(settings, intake, by_url_token),
+            ("", 0): _Ingest(settings, intake, by_header_or_certificate),
+            ("token", 3): _Ingest(settings, intake, by_url_token),
         }
     )
 
 
-def build_plain_app(settings: GatewaySettings, intake: Intake, authenticator: Authenticator) -> FastAPI:
+def build_plain_app(settings: GatewaySettings, intake: Intake, authenticator: Authenticator) -> Application:
     """The application without TLS: devices of the class network only, by address. It reads no credential."""
 
-    def by_address(scope: Scope, _: Mapping[str, str]) -> Proven:
-        return authenticator.network(scope["path_params"]["device_id"], address=_address(scope))
+    def by_address(scope: Scope, headers: Mapping[str, str], segments: Sequence[str]) -> Proven:
+        return authenticator.network(segments[2], address=_address(scope))
 
-    return _app({"/v1/ingest/{adapter}/network/{device_id}": _Ingest(settings, intake, by_address)})
-
-
-def _app(routes: Mapping[str, _Ingest]) -> FastAPI:
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    for path, endpoint in routes.items():
-        # Straight to ASGI: what FastAPI does for typed handlers costs more than the whole rest of a request.
-        app.router.routes.append(Route(path, endpoint=endpoint, methods=["POST"]))
-    app.add_exception_handler(404, _not_found)
-    app.add_exception_handler(405, _not_found)
-    return app
-
-
-async def _not_found(_: Any, __: Exception) -> Response:
-    problem = _problem(HTTPStatus.NOT_FOUND, "POST /v1/ingest/{adapter}", ())
-    return Response(problem, HTTPStatus.NOT_FOUND, media_type="application/problem+json")
+    return Application({("network", 2): _Ingest(settings, intake, by_address)})
 
 
 class _Ingest:
@@ -91,11 +105,11 @@ class _Ingest:
         self._intake = intake
         self._authenticate = authenticate
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        adapter = scope["path_params"]["adapter"]
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, segments: Sequence[str]) -> None:
+        adapter = segments[0]
         label = adapter if adapter in ADAPTERS else _UNKNOWN_ADAPTER
         try:
-            body = await self._answer(adapter, scope, receive)
+            body = await self._answer(segments, scope, receive)
         except Disconnected:
             metrics.refused.labels(label, "disconnected").inc()
             return
@@ -104,9 +118,10 @@ class _Ingest:
             return
         await _respond(send, HTTPStatus.OK, body, "application/json")
 
-    async def _answer(self, adapter: str, scope: Scope, receive: Receive) -> bytes:
+    async def _answer(self, segments: Sequence[str], scope: Scope, receive: Receive) -> bytes:
+        adapter = segments[0]
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        proven = self._authenticate(scope, headers)
+        proven = self._authenticate(scope, headers, segments)
         parse = ADAPTERS.get(adapter)
         if parse is None:
             raise UnsupportedContent("adapter", f"one of {', '.join(sorted(ADAPTERS))}")
@@ -120,12 +135,7 @@ class _Ingest:
         events = parse(headers.get("content-type", ""), body, AdapterContext(headers))
         receipt = await self._intake.accept(proven.device_id, proven.used, adapter, events)
         metrics.request_seconds.labels(adapter).observe(time.perf_counter() - began)
-        answer = {"acknowledged": receipt.acknowledged}
-        if receipt.late:
-            answer["late"] = receipt.late
-        if receipt.stripped:
-            answer["identifiers_dropped"] = receipt.stripped
-        return json.dumps(answer).encode()
+        return _receipt(receipt)
 
     async def _refuse(self, error: AlertHubError, label: str, send: Send) -> None:
         status, reason = _status(error)
@@ -146,7 +156,17 @@ class _Ingest:
         if status in (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_TIMEOUT):
             # The rest of the body is not waited for.
             headers.append((b"connection", b"close"))
-        await _respond(send, status, _problem(status, detail, errors), "application/problem+json", headers)
+        await _respond(send, status, _problem(status, detail, errors), _PROBLEM, headers)
+
+
+@lru_cache(maxsize=256)
+def _receipt(receipt: Receipt) -> bytes:
+    answer = {"acknowledged": receipt.acknowledged}
+    if receipt.late:
+        answer["late"] = receipt.late
+    if receipt.stripped:
+        answer["identifiers_dropped"] = receipt.stripped
+    return json.dumps(answer).encode()
 
 
 _STATUSES: tuple[tuple[type[AlertHubError], HTTPStatus, str], ...] = (

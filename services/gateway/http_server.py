@@ -9,11 +9,11 @@ from collections.abc import Generator
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from alerthub.settings import TlsSettings
 from alerthub.telemetry import logger
+from services.gateway.http_api import Application
 
 log = logger(__name__)
 
@@ -49,7 +49,7 @@ class WebServer:
     """One listener. `tls` absent: plain HTTP."""
 
     def __init__(
-        self, app: FastAPI, *, host: str, port: int, tls: TlsSettings | None, maximum_connections: int
+        self, app: Application, *, host: str, port: int, tls: TlsSettings | None, maximum_connections: int
     ) -> None:
         options: dict[str, Any] = {}
         if tls is not None:

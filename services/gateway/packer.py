@@ -61,12 +61,14 @@ class Batch:
 
     message: ObservationBatch
     outcome: asyncio.Future[None]
-    """Done once the broker has the batch; fails with Retry. All of the batch's observations share it."""
+    """Done once the broker has the batch; fails with Retry, also when it does not within a bounded time,
+    though the batch may still get there. All of the batch's observations share it."""
     opened_at: float
     size_bytes: int = 0
     count: int = 0
     key_ids: set[bytes] = field(default_factory=set)
     adapters: Counter[str] = field(default_factory=Counter)
+    expiry: asyncio.TimerHandle | None = None
     on_settled: list[Callable[[], None]] = field(default_factory=list)
 
 
@@ -99,16 +101,19 @@ class BatchPacker:
         minimum_linger_ms: float,
         maximum_linger_ms: float,
         maximum_in_flight: int,
+        wait_seconds: float,
         now_ms: Callable[[], int],
         on_failure: Callable[[BaseException], None],
     ) -> None:
-        """`on_failure` is called when the producer can send nothing more: only a restart helps."""
+        """`wait_seconds` bounds how long an outcome stays open after its batch was closed. `on_failure` is
+        called when the producer can send nothing more: only a restart helps."""
         self._producer = producer
         self._topic = topic
         self._gateway_id = gateway_id
         self._minimum_linger_ms = minimum_linger_ms
         self._maximum_linger_ms = maximum_linger_ms
         self._maximum_in_flight = maximum_in_flight
+        self._wait_seconds = wait_seconds
         self._now_ms = now_ms
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
@@ -251,6 +256,8 @@ class BatchPacker:
         lane.sequence += 1
         batch.message.received_time_ms = lane.received_time_ms
         batch.message.sequence = lane.sequence
+        # One timer a batch costs less than a bounded wait for each of its observations.
+        batch.expiry = self._loop.call_later(self._wait_seconds, self._expire, batch)
         lane.closed.append(batch)
         self._unsettled[id(batch)] = batch
         if lane.pump is None:
@@ -278,9 +285,15 @@ class BatchPacker:
             return
         self._settle(batch, sent.exception())
 
+    def _expire(self, batch: Batch) -> None:
+        if not batch.outcome.done():
+            batch.outcome.set_exception(Retry("Kafka has not acknowledged in time", after_seconds=2))
+
     def _settle(self, batch: Batch, error: BaseException | None) -> None:
         self._in_flight -= batch.count
         self._unsettled.pop(id(batch), None)
+        if batch.expiry is not None:
+            batch.expiry.cancel()
         metrics.in_flight.set(self._in_flight)
         for callback in batch.on_settled:
             callback()
@@ -291,11 +304,13 @@ class BatchPacker:
                 metrics.broker_seconds.observe(self._loop.time() - batch.opened_at)
             for adapter, count in batch.adapters.items():
                 metrics.observations_accepted.labels(adapter).inc(count)
-            batch.outcome.set_result(None)
+            if not batch.outcome.done():
+                batch.outcome.set_result(None)
             return
         metrics.batches.labels("failed").inc()
         log.warning("batch_not_acknowledged", error_type=type(error).__name__, observations=batch.count)
-        batch.outcome.set_exception(Retry("Kafka did not take the observation", after_seconds=2))
+        if not batch.outcome.done():
+            batch.outcome.set_exception(Retry("Kafka did not take the observation", after_seconds=2))
         if not _passes(error) and not self._stopped:
             self._on_failure(error)
 

@@ -117,6 +117,7 @@ class Service:
             minimum_linger_ms=settings.minimum_linger_ms,
             maximum_linger_ms=settings.maximum_linger_ms,
             maximum_in_flight=settings.maximum_in_flight,
+            wait_seconds=settings.kafka_wait_seconds,
             now_ms=_now_ms,
             on_failure=self._fail,
         )

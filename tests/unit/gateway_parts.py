@@ -195,6 +195,7 @@ async def gateway(folder: Path, *, keys: bool = True, **changed: Any) -> Gateway
         minimum_linger_ms=settings.minimum_linger_ms,
         maximum_linger_ms=settings.maximum_linger_ms,
         maximum_in_flight=settings.maximum_in_flight,
+        wait_seconds=settings.kafka_wait_seconds,
         now_ms=clock,
         on_failure=failures.append,
     )
