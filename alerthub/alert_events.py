@@ -17,7 +17,7 @@ from confluent_kafka import TopicCollection
 from google.protobuf.message import DecodeError
 from prometheus_client import Counter
 
-from alerthub import kafka
+from alerthub import kafka, loops
 from alerthub.api.v1.alert_pb2 import AlertEvent
 from alerthub.settings import KafkaSettings
 from alerthub.telemetry import logger
@@ -80,7 +80,10 @@ class AlertEventTail:
     `check` is a readiness check: None while the tail follows the topic.
     """
 
-    def __init__(self, settings: KafkaSettings, *, client_id: str) -> None:
+    def __init__(
+        self, settings: KafkaSettings, *, client_id: str, on_failure: loops.OnFailure = loops.ignore
+    ) -> None:
+        self._on_failure = on_failure
         self._settings = settings
         self._client_id = client_id
         self._subscribers: set[Subscriber] = set()
@@ -97,12 +100,10 @@ class AlertEventTail:
         return None if self._caught_up.is_set() else "the tail of alert-events is still reading"
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="alert-events-tail")
+        self._task = loops.begin(self._run(), name="alert-events-tail", on_failure=self._on_failure)
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await loops.end(self._task)
 
     async def wait_until_ready(self) -> None:
         await self._caught_up.wait()

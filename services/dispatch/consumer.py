@@ -14,7 +14,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from google.protobuf.message import DecodeError
 from sqlalchemy.exc import SQLAlchemyError
 
-from alerthub import kafka
+from alerthub import kafka, loops
 from alerthub.api.v1 import observation_pb2
 from alerthub.api.v1.alert_pb2 import AlertRaised
 from alerthub.domain.errors import AlertHubError, DeadLetter, Retry
@@ -23,6 +23,7 @@ from alerthub.telemetry import logger
 from services.dispatch.fleet import Fleet
 from services.dispatch.intake import Intake, check_raised, raised_of_call
 from services.dispatch.metrics import BATCH_SECONDS, DEAD_LETTERS, LOST
+from services.dispatch.store import NewSealing
 
 log = logger(__name__)
 
@@ -95,7 +96,8 @@ class RaisedConsumer:
         intake: Intake,
         producer: AIOKafkaProducer,
         batch_records: int,
-        on_sealing: Callable[[], None],
+        on_sealing: Callable[[Sequence[NewSealing]], None],
+        on_failure: loops.OnFailure = loops.ignore,
     ) -> None:
         self._settings = settings
         self._topic = topic
@@ -105,6 +107,7 @@ class RaisedConsumer:
         self._producer = producer
         self._batch_records = batch_records
         self._on_sealing = on_sealing
+        self._on_failure = on_failure
         self._task: asyncio.Task[None] | None = None
         self._last_pass = 0.0
 
@@ -116,13 +119,11 @@ class RaisedConsumer:
 
     async def start(self) -> None:
         self._last_pass = time.monotonic()
-        self._task = asyncio.create_task(self._run(), name=f"consume-{self._topic}")
+        self._task = loops.begin(self._run(), name=f"consume-{self._topic}", on_failure=self._on_failure)
 
     async def stop(self) -> None:
         """Ends; what is in hand and not committed is read again, and is known by its ids."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await loops.end(self._task)
 
     async def _run(self) -> None:
         while True:
@@ -177,8 +178,7 @@ class RaisedConsumer:
             return
         while True:
             try:
-                if await self._intake.take(raised):
-                    self._on_sealing()
+                self._on_sealing(await self._intake.take(raised))
             except Retry as error:
                 log.warning("intake_waits", reason=error.reason)
                 await asyncio.sleep(_RETRY_SECONDS)

@@ -19,7 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from alerthub import kafka
+from alerthub import kafka, loops
 from alerthub.api.v1 import watchlist_pb2
 from alerthub.api.v1.common_pb2 import Bookmark
 from alerthub.domain import alerts as domain
@@ -176,7 +176,15 @@ class EntryTail:
     `check` is a readiness check: not ready while the newest bookmark is older than ten seconds (C9).
     """
 
-    def __init__(self, settings: KafkaSettings, entries: Entries, *, client_id: str) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        entries: Entries,
+        *,
+        client_id: str,
+        on_failure: loops.OnFailure = loops.ignore,
+    ) -> None:
+        self._on_failure = on_failure
         self._settings = settings
         self._entries = entries
         self._client_id = client_id
@@ -195,14 +203,12 @@ class EntryTail:
 
     async def start(self) -> None:
         self._tasks = [
-            asyncio.create_task(self._run(), name="watchlist-tail"),
-            asyncio.create_task(self._expire(), name="entry-expiry"),
+            loops.begin(self._run(), name="watchlist-tail", on_failure=self._on_failure),
+            loops.begin(self._expire(), name="entry-expiry", on_failure=self._on_failure),
         ]
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await loops.end(*self._tasks)
 
     async def _expire(self) -> None:
         while True:

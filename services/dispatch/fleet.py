@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from aiokafka.errors import KafkaError
 from google.protobuf.message import DecodeError
 
-from alerthub import kafka
+from alerthub import kafka, loops
 from alerthub.api.v1 import registry_pb2
 from alerthub.api.v1.patrol_pb2 import UnitPosition
 from alerthub.domain.routing import POSITION_MAXIMUM_AGE_MS, Place, ReportedPosition, RoutableUnit
@@ -38,8 +38,9 @@ class Fleet:
         settings: ServiceSettings,
         *,
         client_id: str,
-        on_failure: Callable[[BaseException], None] | None = None,
+        on_failure: loops.OnFailure = loops.ignore,
     ) -> None:
+        self._on_failure = on_failure
         self.positions: dict[str, ReportedPosition] = {}
         self._settings = settings
         self._client_id = client_id
@@ -61,12 +62,10 @@ class Fleet:
     async def start(self) -> None:
         for replica in self._replicas:
             await replica.start()
-        self._task = asyncio.create_task(self._follow_positions(), name="positions")
+        self._task = loops.begin(self._follow_positions(), name="positions", on_failure=self._on_failure)
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await loops.end(self._task)
         for replica in self._replicas:
             await replica.stop()
 

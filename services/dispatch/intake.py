@@ -126,8 +126,8 @@ class Intake:
         self._database = database
         self._surroundings = surroundings
 
-    async def take(self, batch: Sequence[AlertRaised]) -> bool:
-        """Opens alerts, adds sightings, forgets repeats. True: something is to be sealed. Raises Retry."""
+    async def take(self, batch: Sequence[AlertRaised]) -> Sequence[NewSealing]:
+        """Opens alerts, adds sightings, forgets repeats; returns what is to be sealed now. Raises Retry."""
         hits = {bytes(raised.raised_id): _hit(raised) for raised in batch}
         counted: Tally[str] = Tally()
         async with working(self._database, self._surroundings) as work:
@@ -156,7 +156,7 @@ class Intake:
                     work.note_raised(hit.raised.raised_id, None, folded.disposition.value)
         for disposition, count in counted.items():
             RAISED.labels(disposition).inc(count)
-        return work.seals
+        return work.sealings
 
     @staticmethod
     async def _lock_entries(work: Work, hits: Sequence[_Hit]) -> dict[str, KnownEntry]:

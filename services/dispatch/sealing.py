@@ -7,31 +7,32 @@ Nothing waits for it: an alert whose evidence is not sealed goes on without, and
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import grpc
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from alerthub import loops
 from alerthub.api.v1 import watchlist_pb2, watchlist_pb2_grpc
 from alerthub.domain import alerts as domain
-from alerthub.domain.errors import Retry
+from alerthub.domain.errors import Refuse, Retry
 from alerthub.evidence import EvidenceStore
 from alerthub.grpc_errors import error_of
 from alerthub.postgres import transaction
 from alerthub.telemetry import logger
 from services.dispatch.metrics import SEALINGS
+from services.dispatch.store import SEALING_LEASE_SECONDS, NewSealing
 from services.dispatch.work import ACTOR, Surroundings, working
 
 log = logger(__name__)
 
-_LEASE_SECONDS = 15
 _MAXIMUM_BACKOFF_SECONDS = 30
 _AT_ONCE = 8
-_IDLE_SECONDS = 1.0
-_AWAY_SECONDS = 0.25
+_MOST_UNDER_WAY = 64
+_IDLE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,20 @@ class SealedEvidence:
     missing_reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Leased:
+    """A row that this instance attempts. `age`: seconds since it was written."""
+
+    raised_id: bytes
+    alert_id: str
+    request: bytes
+    picture_id: str
+    attempts: int
+    age: float
+
+
 class Sealing:
-    """The worker, and what it made. `wake` after a transaction that wrote rows."""
+    """The worker, and what it made."""
 
     def __init__(
         self,
@@ -57,6 +70,7 @@ class Sealing:
         *,
         timeout_seconds: float,
         gives_up_after_seconds: int,
+        on_failure: loops.OnFailure = loops.ignore,
     ) -> None:
         self._database = database
         self._surroundings = surroundings
@@ -64,7 +78,9 @@ class Sealing:
         self._watchlist = watchlist_pb2_grpc.WatchlistServiceStub(channel)
         self._timeout_seconds = timeout_seconds
         self._gives_up_after_seconds = gives_up_after_seconds
-        self._wake = asyncio.Event()
+        self._on_failure = on_failure
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._under_way: set[asyncio.Task[None]] = set()
         self._sealed = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
         self._failing_since: float | None = None
@@ -74,54 +90,72 @@ class Sealing:
         return "the watchlist service does not seal evidence" if self._failing_since is not None else None
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="sealing")
+        self._task = loops.begin(self._run(), name="sealing", on_failure=self._on_failure)
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await loops.end(self._task, *self._under_way)
 
-    def wake(self) -> None:
-        self._wake.set()
+    def begin(self, sealings: Sequence[NewSealing]) -> None:
+        """Seals what was just written and is leased to this instance. What is too much now, and everything
+        while watchlist is away, is left to the loop, which takes it when its lease has ended."""
+        for each in sealings:
+            if self._failing_since is not None or len(self._under_way) >= _MOST_UNDER_WAY:
+                return
+            task = loops.begin(
+                self._attempt(_Leased(each.raised_id, each.alert_id, each.request, each.picture_id, 1, 0.0)),
+                name="seal",
+                on_failure=self._on_failure,
+            )
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
 
     async def _run(self) -> None:
         while True:
-            self._wake.clear()
             try:
                 leased = await self._lease()
-                if leased:
-                    await asyncio.gather(*(self._attempt(row) for row in leased))
-                    if self._failing_since is not None:
-                        await asyncio.sleep(_AWAY_SECONDS)
-                    continue
             except (Retry, SQLAlchemyError) as error:
                 log.warning("sealing_waits", error_type=type(error).__name__)
-            try:
-                async with asyncio.timeout(_IDLE_SECONDS):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
+                leased = []
+            await asyncio.gather(*(self._attempt(row) for row in leased))
+            if not leased or self._failing_since is not None:
+                await asyncio.sleep(_IDLE_SECONDS)
 
-    async def _lease(self) -> list[Any]:
+    async def _lease(self) -> list[_Leased]:
         async with transaction(self._database) as connection:
             rows = await connection.execute(
                 text(
                     "UPDATE sealing SET attempts = attempts + 1, next_attempt_at = clock_timestamp() + "
-                    "CAST(:lease AS integer) * interval '1 second' WHERE raised_id IN (SELECT "
-                    "raised_id FROM sealing "
-                    "WHERE pending AND next_attempt_at <= clock_timestamp() ORDER BY next_attempt_at "
-                    "LIMIT :most "
-                    "FOR UPDATE SKIP LOCKED) RETURNING *, extract(epoch FROM clock_timestamp() - "
-                    "began_at) AS age"
+                    "CAST(:lease AS integer) * interval '1 second' WHERE raised_id IN (SELECT raised_id "
+                    "FROM sealing WHERE pending AND next_attempt_at <= clock_timestamp() "
+                    "ORDER BY next_attempt_at LIMIT :most FOR UPDATE SKIP LOCKED) "
+                    "RETURNING *, extract(epoch FROM clock_timestamp() - began_at) AS age"
                 ),
                 # While watchlist is away one at a time asks whether it is back.
-                {"lease": _LEASE_SECONDS, "most": 1 if self._failing_since is not None else _AT_ONCE},
+                {"lease": SEALING_LEASE_SECONDS, "most": 1 if self._failing_since is not None else _AT_ONCE},
             )
-            return list(rows)
+            return [
+                _Leased(
+                    bytes(row.raised_id),
+                    row.alert_id,
+                    bytes(row.request),
+                    row.picture_id,
+                    row.attempts,
+                    float(row.age),
+                )
+                for row in rows
+            ]
 
-    async def _attempt(self, row: Any) -> None:
+    async def _attempt(self, row: _Leased) -> None:
+        """One attempt; what fails is tried again when its time comes."""
         try:
-            request = watchlist_pb2.SealForAlertRequest.FromString(bytes(row.request))
+            async with self._slots:
+                await self._seal(row)
+        except (Retry, SQLAlchemyError) as error:
+            log.warning("sealing_waits", error_type=type(error).__name__)
+
+    async def _seal(self, row: _Leased) -> None:
+        try:
+            request = watchlist_pb2.SealForAlertRequest.FromString(row.request)
             missing = ""
             if row.picture_id:
                 picture = await self._evidence.get_streaming(row.picture_id)
@@ -154,10 +188,12 @@ class Sealing:
                     promoted=False,
                     missing="the watchlist service could not open what was sealed",
                 )
+        except Refuse:
+            await self._finish(row, details=b"", promoted=False, missing="the picture's id is none")
         except Retry:
             await self._later(row)
 
-    async def _later(self, row: Any) -> None:
+    async def _later(self, row: _Leased) -> None:
         SEALINGS.labels("retried").inc()
         self._failing_since = self._failing_since or asyncio.get_running_loop().time()
         if row.age > self._gives_up_after_seconds:
@@ -169,14 +205,13 @@ class Sealing:
         async with transaction(self._database) as connection:
             await connection.execute(
                 text(
-                    "UPDATE sealing SET next_attempt_at = clock_timestamp() + CAST(:wait AS double "
-                    "precision) * "
-                    "interval '1 second' WHERE raised_id = :raised_id"
+                    "UPDATE sealing SET next_attempt_at = clock_timestamp() "
+                    "+ CAST(:wait AS double precision) * interval '1 second' WHERE raised_id = :raised_id"
                 ),
                 {"wait": wait, "raised_id": row.raised_id},
             )
 
-    async def _finish(self, row: Any, *, details: bytes, promoted: bool, missing: str) -> None:
+    async def _finish(self, row: _Leased, *, details: bytes, promoted: bool, missing: str) -> None:
         async with working(self._database, self._surroundings) as work:
             alert = await work.load(row.alert_id)
             done = await work.connection.execute(

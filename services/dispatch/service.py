@@ -74,6 +74,7 @@ class Service:
             self._surroundings,
             grace_ms=settings.outage_grace_ms,
             raised_kept_days=settings.raised_kept_days,
+            on_failure=self._fail,
         )
         self.intake = Intake(self._engine, self._surroundings)
         self.handlers = Handlers(self._engine, self._surroundings, precision_floor=settings.precision_floor)
@@ -102,9 +103,10 @@ class Service:
             channel,
             timeout_seconds=settings.sealing_timeout_seconds,
             gives_up_after_seconds=settings.sealing_gives_up_after_seconds,
+            on_failure=self._fail,
         )
         DEGRADED.labels("watchlist").set_function(lambda: float(sealing.check() is not None))
-        tail = AlertEventTail(settings.kafka, client_id=f"{self._client_id}-events")
+        tail = AlertEventTail(settings.kafka, client_id=f"{self._client_id}-events", on_failure=self._fail)
         checks = await self._start_parts(sealing, tail)
         self.operations = OperationsServer(settings, checks)
         await self._begin(self.operations)
@@ -136,7 +138,9 @@ class Service:
             apply=self._apply_revocation,
             on_failure=self._fail,
         )
-        entry_tail = EntryTail(settings.kafka, self.entries, client_id=f"{self._client_id}-watchlist")
+        entry_tail = EntryTail(
+            settings.kafka, self.entries, client_id=f"{self._client_id}-watchlist", on_failure=self._fail
+        )
         for part in (database, relay, sequencer, revocations, self.fleet, entry_tail, tail, sealing):
             await self._begin(part)
         # An alert that came before the units are known would be escalated for want of them.
@@ -166,7 +170,8 @@ class Service:
             intake=self.intake,
             producer=self._producer,
             batch_records=self._settings.batch_records,
-            on_sealing=sealing.wake,
+            on_sealing=sealing.begin,
+            on_failure=self._fail,
         )
 
     def _apply_revocation(self, subject: str, value: bytes | None) -> None:

@@ -95,6 +95,10 @@ class NewSighting:
     body: bytes
 
 
+SEALING_LEASE_SECONDS = 10
+"""Whoever attempts to seal evidence has so long before another may; three times an attempt's timeout."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewSealing:
     """A row of `sealing`: `request` is a SealForAlertRequest without the picture."""
@@ -431,10 +435,12 @@ class Store:
         return frozenset(row.unit_id for row in rows)
 
     async def insert_sealings(self, sealings: Sequence[NewSealing]) -> None:
+        """Leased to this instance, which begins at once; the next attempt is anybody's."""
         await self._write_many(
             text(
-                "INSERT INTO sealing (raised_id, alert_id, pending, request, picture_id) "
-                "VALUES (:raised_id, :alert_id, true, :request, :picture_id)"
+                "INSERT INTO sealing (raised_id, alert_id, pending, request, picture_id, attempts, "
+                "next_attempt_at) VALUES (:raised_id, :alert_id, true, :request, :picture_id, 1, "
+                "clock_timestamp() + CAST(:lease AS integer) * interval '1 second')"
             ),
-            [asdict(each) for each in sealings],
+            [{**asdict(each), "lease": SEALING_LEASE_SECONDS} for each in sealings],
         )

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from alerthub import loops
 from alerthub.domain import alerts as domain
 from alerthub.domain.deadlines import may_fire
 from alerthub.domain.errors import Retry
@@ -31,8 +32,15 @@ class Timers:
     """Any number of instances: each takes due rows that no other one has taken."""
 
     def __init__(
-        self, database: AsyncEngine, surroundings: Surroundings, *, grace_ms: int, raised_kept_days: int
+        self,
+        database: AsyncEngine,
+        surroundings: Surroundings,
+        *,
+        grace_ms: int,
+        raised_kept_days: int,
+        on_failure: loops.OnFailure = loops.ignore,
     ) -> None:
+        self._on_failure = on_failure
         self._database = database
         self._surroundings = surroundings
         self._grace_ms = grace_ms
@@ -43,14 +51,12 @@ class Timers:
 
     async def start(self) -> None:
         self._tasks = [
-            asyncio.create_task(self._run(), name="deadlines"),
-            asyncio.create_task(self._keep_house(), name="housekeeping"),
+            loops.begin(self._run(), name="deadlines", on_failure=self._on_failure),
+            loops.begin(self._keep_house(), name="housekeeping", on_failure=self._on_failure),
         ]
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await loops.end(*self._tasks)
 
     async def _run(self) -> None:
         while True:

@@ -6,7 +6,7 @@ transaction that it belongs to, with the alert as it is after it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -113,9 +113,9 @@ class Work:
         self._sealings.append(sealing)
 
     @property
-    def seals(self) -> bool:
-        """Something of this work has to be sealed."""
-        return bool(self._sealings)
+    def sealings(self) -> Sequence[NewSealing]:
+        """What of this work has to be sealed, leased to this instance once it is committed."""
+        return tuple(self._sealings)
 
     async def is_reachable(self, unit_id: str) -> bool:
         if self._reachable is None:

@@ -60,10 +60,10 @@ class Service:
         dispatch = service_channel(settings, settings.addresses.dispatch)
         watchlist = service_channel(settings, settings.addresses.watchlist)
         self._stops += [dispatch.close, watchlist.close]
-        tail = AlertEventTail(settings.kafka, client_id=f"{self._client_id}-events")
+        tail = AlertEventTail(settings.kafka, client_id=f"{self._client_id}-events", on_failure=self._fail)
         units = self._replica("units", self.units.apply)
         revoked = self._replica("revocations", self._apply_revocation)
-        self.streams = Streams(settings, dispatch)
+        self.streams = Streams(settings, dispatch, on_failure=self._fail)
         for part in (tail, units, revoked, self.streams):
             await self._begin(part)
         self.operations = OperationsServer(

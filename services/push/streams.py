@@ -7,6 +7,7 @@ import time
 
 import grpc
 
+from alerthub import loops
 from alerthub.alert_events import AlertEventTail
 from alerthub.api.v1 import alert_pb2, delivery_pb2, delivery_pb2_grpc
 from alerthub.domain.errors import Retry
@@ -77,7 +78,14 @@ class Streams:
     """`check` is for revocations: every stream whose officer may no longer see it ends. `ready` is for
     readiness."""
 
-    def __init__(self, settings: PushSettings, dispatch: grpc.aio.Channel) -> None:
+    def __init__(
+        self,
+        settings: PushSettings,
+        dispatch: grpc.aio.Channel,
+        *,
+        on_failure: loops.OnFailure = loops.ignore,
+    ) -> None:
+        self._on_failure = on_failure
         self._settings = settings
         self._dispatch = delivery_pb2_grpc.DeliveryServiceStub(dispatch)
         self._streams: dict[str, TerminalStream] = {}
@@ -113,13 +121,11 @@ class Streams:
 
     async def start(self) -> None:
         self._reported_at = time.monotonic()
-        self._task = asyncio.create_task(self._report(), name="report-connections")
+        self._task = loops.begin(self._report(), name="report-connections", on_failure=self._on_failure)
 
     async def stop(self) -> None:
         """Ends every stream; the terminals come back to whoever is there."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await loops.end(self._task)
         for stream in tuple(self._streams.values()):
             stream.end(End("stopping", "this instance stops: connect again"))
 
