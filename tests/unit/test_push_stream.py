@@ -1,0 +1,232 @@
+"""One terminal's stream, with a tail and an opener that stand still."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from alerthub.alert_events import TailedEvent
+from alerthub.api.v1 import alert_pb2, common_pb2, patrol_pb2, watchlist_pb2
+from alerthub.identity import Caller, CallerKind
+from services.push.opening import Opened
+from services.push.settings import PushSettings
+from services.push.stream import TerminalStream, now_ms
+
+DISPATCHING = alert_pb2.ALERT_STATUS_DISPATCHING
+
+
+def event(version: int, *, alert_id: str = "a1", sighting: str = "d1") -> TailedEvent:
+    alert = alert_pb2.Alert(
+        alert_id=alert_id,
+        version=version,
+        status=DISPATCHING,
+        policy=common_pb2.DISPATCH_POLICY_SEND_AT_ONCE,
+        assignments=[
+            alert_pb2.Assignment(
+                assignment_id=f"{alert_id}-1", unit_id="u1", status=alert_pb2.ASSIGNMENT_STATUS_OFFERED
+            )
+        ],
+        sightings=[alert_pb2.Sighting(device_id=sighting, received_time_ms=now_ms())],
+    )
+    told = alert_pb2.AlertEvent(kind=alert_pb2.ALERT_EVENT_KIND_SIGHTING_ADDED, alert=alert)
+    return TailedEvent(told, frozenset({"u1"}), f"topic.0-{version}")
+
+
+class Tail:
+    """Hands on what a test gives it."""
+
+    def __init__(self, history: list[TailedEvent] | None = None) -> None:
+        self.history = history
+        self.subscriber: Callable[[TailedEvent], None] = lambda _: None
+
+    def subscribe(self, subscriber: Callable[[TailedEvent], None]) -> Callable[[], None]:
+        self.subscriber = subscriber
+        return lambda: None
+
+    def resume_token(self) -> str:
+        return "topic.0-0"
+
+    def replay(self, token: str, unit_id: str | None = None) -> list[TailedEvent] | None:
+        return self.history
+
+
+class Opener:
+    """Opens every alert with a picture, and counts."""
+
+    def __init__(self, answer: Opened | None = None) -> None:
+        self.count = 0
+        self.answer = answer or Opened(b"r1", watchlist_pb2.OpenedDetails(identifier="X"), b"picture", "")
+
+    async def open(self, **_: object) -> Opened:
+        self.count += 1
+        return self.answer
+
+
+class Shift:
+    """Says why the officer may no longer see it."""
+
+    def __init__(self, why: str = "") -> None:
+        self.why = why
+
+    def signed_off_because(self, *_: object) -> str:
+        return self.why
+
+
+async def _nothing(_: str) -> list[alert_pb2.Alert]:
+    return []
+
+
+def stream(
+    tail: Tail,
+    opener: Opener | None = None,
+    shift: Shift | None = None,
+    *,
+    expires_in_ms: int = 300_000,
+    queue: int = 8,
+) -> TerminalStream:
+    officer = Caller(CallerKind.PERSON, "wang", expires_at_ms=now_ms() + expires_in_ms)
+    return TerminalStream(
+        PushSettings(queue_messages=queue, heartbeat_seconds=0.2),
+        terminal_id="t1",
+        unit_id="u1",
+        officer=officer,
+        officer_token="token",  # noqa: S106 - nobody verifies it here
+        tail=tail,  # type: ignore[arg-type]
+        opening=opener or Opener(),  # type: ignore[arg-type]
+        commands=None,  # type: ignore[arg-type]
+        signing_on=shift or Shift(),  # type: ignore[arg-type]
+        load=_nothing,
+    )
+
+
+class Written:
+    """What the terminal was sent."""
+
+    def __init__(self, *, stuck: bool = False) -> None:
+        self.messages: list[patrol_pb2.HubMessage] = []
+        self.stuck = stuck
+        self.changed = asyncio.Event()
+
+    async def __call__(self, message: patrol_pb2.HubMessage) -> None:
+        self.messages.append(message)
+        self.changed.set()
+        if self.stuck and message.WhichOneof("message") == "alert":
+            await asyncio.Event().wait()
+
+    async def last_is(self, kind: str) -> None:
+        async with asyncio.timeout(5):
+            while not self.messages or self.messages[-1].WhichOneof("message") != kind:
+                self.changed.clear()
+                await self.changed.wait()
+
+    async def alerts(self, count: int) -> list[patrol_pb2.AlertPush]:
+        async with asyncio.timeout(5):
+            while True:
+                found = [each.alert for each in self.messages if each.WhichOneof("message") == "alert"]
+                if len(found) >= count:
+                    return found
+                self.changed.clear()
+                await self.changed.wait()
+
+
+async def test_a_slow_terminal_is_cut_off_when_its_queue_is_full() -> None:
+    # given a terminal that takes nothing after its first alert
+    tail, written = Tail(), Written(stuck=True)
+    slow = stream(tail, queue=8)
+    running = asyncio.create_task(slow.run("", written))
+    await written.last_is("heartbeat")
+    tail.subscriber(event(1))
+    await written.alerts(1)
+
+    # when more comes than its queue holds
+    for version in range(2, 30):
+        tail.subscriber(event(version))
+
+    # then no more is kept for it, and its stream ends
+    assert slow._queue.qsize() <= 9
+    assert slow._end is not None
+    assert slow._end.label == "too_slow"
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_details_are_opened_once_and_the_picture_is_sent_once() -> None:
+    # given a stream with an alert on it
+    tail, opener, written = Tail(), Opener(), Written()
+    running = asyncio.create_task(stream(tail, opener).run("", written))
+    await written.last_is("heartbeat")
+
+    # when it changes twice
+    for version in (1, 2, 3):
+        tail.subscriber(event(version))
+    sent = await written.alerts(3)
+
+    # then one look was taken, and every message has the details
+    assert opener.count == 1
+    assert [each.details.identifier for each in sent] == ["X", "X", "X"]
+    assert [bool(each.picture) for each in sent] == [True, False, False]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_c17_without_watchlist_the_alert_goes_without_details_and_says_so() -> None:
+    tail, written = Tail(), Written()
+    away = Opener(Opened(missing_reason="the watchlist service does not answer"))
+    running = asyncio.create_task(stream(tail, away).run("", written))
+    await written.last_is("heartbeat")
+
+    tail.subscriber(event(1))
+    tail.subscriber(event(2))
+    sent = await written.alerts(2)
+
+    assert [each.details_missing_reason for each in sent] == ["the watchlist service does not answer"] * 2
+    assert not any(each.HasField("details") for each in sent)
+    # and it is tried again with each change
+    assert away.count == 2
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_an_older_version_is_not_sent_after_a_newer_one() -> None:
+    tail, written = Tail(), Written()
+    running = asyncio.create_task(stream(tail).run("", written))
+    await written.last_is("heartbeat")
+    for version in (2, 1, 3):
+        tail.subscriber(event(version))
+    sent = await written.alerts(2)
+    assert [each.alert.version for each in sent] == [2, 3]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_the_heartbeat_comes_after_what_was_missed() -> None:
+    written = Written()
+    running = asyncio.create_task(stream(Tail([event(1), event(2)])).run("topic.0-0", written))
+    await written.alerts(2)
+    await written.last_is("heartbeat")
+    kinds = [each.WhichOneof("message") for each in written.messages]
+    assert kinds[:4] == ["welcome", "alert", "alert", "heartbeat"]
+    assert not written.messages[0].welcome.snapshot_follows
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_s2_an_officer_who_may_no_longer_see_it_is_signed_off() -> None:
+    written, shift = Written(), Shift()
+    held = stream(Tail(), shift=shift)
+    running = asyncio.create_task(held.run("", written))
+    shift.why = "the account was revoked"
+
+    held.check()
+
+    async with asyncio.timeout(2):
+        end = await running
+    assert (end.signed_off, end.reason) == (True, "the account was revoked")
+    assert written.messages[-1].signed_off.reason == "the account was revoked"
+
+
+async def test_a_stream_whose_token_ran_out_ends_without_signing_off() -> None:
+    held = stream(Tail(), expires_in_ms=0)
+    async with asyncio.timeout(5):
+        end = await held.run("", Written())
+    assert (end.label, end.signed_off) == ("token_expired", False)
