@@ -28,6 +28,7 @@ from services.dispatch.entries import Entries, EntryTail
 from services.dispatch.fleet import Fleet
 from services.dispatch.grpc_api import DeliveryApi, DispatchApi
 from services.dispatch.handlers import Handlers
+from services.dispatch.housekeeping import Housekeeping
 from services.dispatch.intake import Intake
 from services.dispatch.metrics import DEGRADED
 from services.dispatch.queries import Queries
@@ -73,7 +74,14 @@ class Service:
             self._engine,
             self._surroundings,
             grace_ms=settings.outage_grace_ms,
+            on_failure=self._fail,
+        )
+        self._evidence = EvidenceStore(settings.evidence_url)
+        self.housekeeping = Housekeeping(
+            self._engine,
+            self._evidence,
             raised_kept_days=settings.raised_kept_days,
+            evidence_kept_days=settings.evidence_kept_days,
             on_failure=self._fail,
         )
         self.intake = Intake(self._engine, self._surroundings)
@@ -99,7 +107,7 @@ class Service:
         sealing = Sealing(
             self._engine,
             self._surroundings,
-            EvidenceStore(settings.evidence_url),
+            self._evidence,
             channel,
             timeout_seconds=settings.sealing_timeout_seconds,
             gives_up_after_seconds=settings.sealing_gives_up_after_seconds,
@@ -147,8 +155,8 @@ class Service:
         await self.fleet.wait_until_read()
         alerts = self._consumer("alerts", decode_alert, sealing)
         calls = self._consumer("calls", call_decoder(self.fleet), sealing)
-        for consumer in (alerts, calls, self.timers):
-            await self._begin(consumer)
+        for each in (alerts, calls, self.timers, self.housekeeping):
+            await self._begin(each)
         return {
             "database": database,
             "outbox": relay.check,

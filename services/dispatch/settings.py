@@ -35,6 +35,9 @@ class DispatchSettings(ServiceSettings):
     raised_kept_days: int = Field(default=30, ge=8, le=365)
     """Raised ids outlive the seven days of the topic `alerts` by far, so that no replay raises anything
     twice."""
+    evidence_kept_days: int = Field(default=30, ge=1, le=365)
+    """From an alert's end: sealed text, pictures and tokens. Watchlist destroys the alert's key after as
+    long."""
 
     def deadline_times(self) -> DeadlineTimes:
         return DeadlineTimes(

@@ -1,4 +1,4 @@
-"""Fires deadlines, and forgets what is kept long enough (C14)."""
+"""Fires deadlines (C14)."""
 
 from __future__ import annotations
 
@@ -21,11 +21,6 @@ log = logger(__name__)
 _EVERY_SECONDS = 0.2
 _GAP_MS = 5_000
 """Deadlines that nobody looked at for this long: that was an outage."""
-_HOUSEKEEPING_SECONDS = 600.0
-_FORGET_RAISED = (
-    "DELETE FROM raised WHERE alert_id IS NULL "
-    "AND taken_at < now() - CAST(:days AS integer) * interval '1 day'"
-)
 
 
 class Timers:
@@ -37,26 +32,21 @@ class Timers:
         surroundings: Surroundings,
         *,
         grace_ms: int,
-        raised_kept_days: int,
         on_failure: loops.OnFailure = loops.ignore,
     ) -> None:
         self._on_failure = on_failure
         self._database = database
         self._surroundings = surroundings
         self._grace_ms = grace_ms
-        self._raised_kept_days = raised_kept_days
         self._watching_since_ms = 0
         self._looked_at_ms = 0
-        self._tasks: list[asyncio.Task[None]] = []
+        self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._tasks = [
-            loops.begin(self._run(), name="deadlines", on_failure=self._on_failure),
-            loops.begin(self._keep_house(), name="housekeeping", on_failure=self._on_failure),
-        ]
+        self._task = loops.begin(self._run(), name="deadlines", on_failure=self._on_failure)
 
     async def stop(self) -> None:
-        await loops.end(*self._tasks)
+        await loops.end(self._task)
 
     async def _run(self) -> None:
         while True:
@@ -106,22 +96,3 @@ class Timers:
                 [{"alert_id": row.alert_id, "since": row.since_version} for row in due],
             )
             return len(due)
-
-    async def _keep_house(self) -> None:
-        while True:
-            try:
-                await self.forget()
-            except (Retry, SQLAlchemyError) as error:
-                log.warning("housekeeping_waits", error_type=type(error).__name__)
-            await asyncio.sleep(_HOUSEKEEPING_SECONDS)
-
-    async def forget(self) -> None:
-        """Deletes what has served: ids that no replay can bring again, old commands, ended suppressions."""
-        async with working(self._database, self._surroundings) as work:
-            for statement, values in (
-                (_FORGET_RAISED, {"days": self._raised_kept_days}),
-                ("DELETE FROM command WHERE answered_at < now() - interval '7 days'", {}),
-                ("DELETE FROM suppression WHERE until_ms < :now", {"now": work.now_ms}),
-                ("DELETE FROM connection WHERE seen_at < now() - interval '1 day'", {}),
-            ):
-                await work.connection.execute(text(statement), values)

@@ -14,7 +14,10 @@ from sqlalchemy.exc import DBAPIError
 
 from alerthub import kafka
 from alerthub.api.v1 import alert_pb2, common_pb2, observation_pb2, patrol_pb2, watchlist_pb2
+from alerthub.domain.deadlines import DeadlineTimes
 from alerthub.postgres import violated_constraint
+from services.dispatch.timers import Timers
+from services.dispatch.work import Surroundings
 from tests.integration.dispatch_support import (
     OPERATOR,
     OTHER_TOKEN,
@@ -616,6 +619,74 @@ async def test_c10_a_watcher_gets_a_snapshot_then_changes_and_resumes_where_it_w
     snapshots = [(await foreign.read()).event.alert.alert_id for _ in range(3)]
     assert len(set(snapshots)) == 3
     foreign.cancel()
+
+
+async def test_an_ended_alerts_tokens_and_evidence_are_forgotten_in_time(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    # given a rejected alert with its evidence, and one that ended just now
+    old, fresh = [await _opened(hub, watchlist_hit(unique("entry"), policy=CONFIRM_FIRST)) for _ in range(2)]
+    for alert in (old, fresh):
+        await hub.as_person("li", OPERATOR).RejectAlert(
+            alert_pb2.RejectAlertRequest(
+                command_id=command(), alert_id=alert.alert_id, reason="another colour"
+            )
+        )
+
+    # when 31 days have passed for the first
+    await hub.sql(
+        "UPDATE alert SET closed_at_ms = :then WHERE alert_id = :id",
+        then=now_ms() - 31 * 86_400_000,
+        id=old.alert_id,
+    )
+    await hub.service.housekeeping.forget()
+
+    # then only the second has tokens and sealed text
+    kept = [row[0] for row in await hub.sql("SELECT alert_id FROM sealing")]
+    assert kept == [fresh.alert_id]
+    with_tokens = await hub.sql(
+        "SELECT alert_id FROM alert WHERE basis_token <> '' "
+        "UNION SELECT alert_id FROM sighting WHERE token <> ''"
+    )
+    assert [row[0] for row in with_tokens] == [fresh.alert_id]
+
+
+class TestAfterAnOutage:
+    """With a delivery deadline that is over before anybody looks at it, and a grace."""
+
+    @pytest.fixture
+    def settings_changed(self) -> dict[str, object]:
+        return {"delivery_deadline_ms": 500, "outage_grace_ms": 3_000}
+
+    async def test_c14_an_overdue_deadline_waits_for_the_receipt_that_is_queued(
+        self, hub: Hub, unique: Callable[[str], str]
+    ) -> None:
+        # given an alert whose delivery deadline passes while nobody watches deadlines
+        car = unique("car")
+        await hub.units(unit(car, jurisdiction=car))
+        await hub.service.timers.stop()
+        alert = await _opened(hub, watchlist_hit(unique("entry"), jurisdiction=car))
+
+        async def overdue() -> bool:
+            return bool(await hub.sql("SELECT 1 FROM deadline WHERE due_at < clock_timestamp()"))
+
+        await eventually(overdue)
+
+        # when watching begins again, then nothing fires, and the queued receipt counts
+        again = Timers(hub.service.engine, Surroundings(hub.service.fleet, DeadlineTimes()), grace_ms=3_000)
+        assert await again.fire_due() == 0
+        receipt = patrol_pb2.Receipt(
+            alert_id=alert.alert_id, assignment_id=alert.assignments[0].assignment_id
+        )
+        assert (await hub.answer("t1", car, receipt=receipt)).result == DONE
+
+        # and once the grace is over the deadline is void
+        async def taken() -> int:
+            return await again.fire_due()
+
+        assert await eventually(taken) == 1
+        after = await hub.alert(alert.alert_id)
+        assert after.assignments[0].status == alert_pb2.ASSIGNMENT_STATUS_DELIVERED
 
 
 class TestDeadlines:
