@@ -487,3 +487,42 @@ async def test_c18_a_connected_unit_is_not_called_by_radio(
     await hub.raise_alert(raised)
     alert = await hub.alert(raised.raised_id.hex(), lambda each: bool(each.assignments))
     assert not alert.call_by_radio
+
+
+async def test_a_terminal_has_one_stream_even_among_several_instances(
+    *,
+    hub: Hub,
+    push: PushHub,
+    car: str,
+    unique: Callable[[str], str],
+    tmp_path: Path,
+    service_environment: Callable[..., dict[str, str]],
+    token_signing_key_file: Path,
+    authority_key_file: Path,
+    free_port: Callable[[], int],
+) -> None:
+    # given a terminal on one instance of push
+    terminal_id = unique("t")
+    old = await _connected(push, terminal_id, car)
+    assert hub.service.grpc is not None
+    async with running_push(
+        folder=tmp_path,
+        environment=service_environment,
+        signing_key_file=token_signing_key_file,
+        authority_key_file=authority_key_file,
+        port=free_port(),
+        dispatch=f"127.0.0.1:{hub.service.grpc.grpc_port}",
+        evidence_wait_ms=0,
+    ) as other:
+
+        async def known() -> bool:
+            return other.service.units.get(car, now_ms()) is not None
+
+        await eventually(known)
+
+        # when it connects to another one
+        new = await _connected(other, terminal_id, car)
+
+        # then its older stream ends, and the newer one stays
+        assert "newer stream" in ((await old.ended()).details() or "")
+        await new.nothing_but_heartbeats(2)

@@ -55,6 +55,7 @@ from alerthub.api.v1.watchlist_pb2 import (
     NewEntry,
     WithdrawEntryRequest,
 )
+from alerthub.embedded.child import readiness
 from alerthub.embedded.folder import HubFolder
 from alerthub.selftest.hub import HubFacts
 from alerthub.selftest.officer import Officer
@@ -114,10 +115,15 @@ class RunningHub:
         return next(int(each["pid"]) for each in hub["services"] if each["service"] == name)
 
     def kill(self, name: str) -> None:
-        """kill -9, and waits until the supervisor has started it again."""
+        """kill -9, and waits until the supervisor has started it again and all services are ready."""
         before = self.pid(name)
         os.kill(before, signal.SIGKILL)
-        _until(lambda: self.pid(name) != before, _SOON_SECONDS)
+        _until(lambda: self.pid(name) not in (0, before), _SOON_SECONDS)
+        _until(self._ready, _SOON_SECONDS)
+
+    def _ready(self) -> bool:
+        ports = [int(each["operations_port"]) for each in self.folder.read_hub()["services"]]
+        return all(readiness(port) is None for port in ports)
 
     @contextmanager
     def hung(self, name: str) -> Iterator[None]:

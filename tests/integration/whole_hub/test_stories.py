@@ -8,36 +8,17 @@ import contextlib
 import itertools
 import json
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from terminal_hub import BY_URL, PERSON, UNAUTHORISED, VEHICLE, Patrol, RunningHub, Town, town_of
+from town import BY_URL, PERSON, UNAUTHORISED, VEHICLE, Patrol, RunningHub, Town
 
 from alerthub.api.v1.alert_pb2 import ALERT_STATUS_CANCELLED
 from alerthub.terminal.events import Link, LinkChanged
 from alerthub.terminal.headless import now_ms
 from alerthub.terminal.screen_state import RemovalReason
-
-
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
-    running = RunningHub(tmp_path_factory.mktemp("whole") / "hub")
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-async def town(hub: RunningHub) -> AsyncIterator[Town]:
-    async with town_of(hub) as town:
-        yield town
-
-
-@pytest.fixture
-async def patrol(town: Town, tmp_path: Path) -> AsyncIterator[Patrol]:
-    async with town.patrol(tmp_path / "terminal") as patrol:
-        yield patrol
 
 
 async def _everything_before_is_evaluated(town: Town, patrol: Patrol) -> None:
@@ -191,7 +172,10 @@ async def test_a_terminal_that_was_off_gets_what_it_missed_once(town: Town, tmp_
         assert patrol.times_shown(second_entry) == 1
 
 
-@pytest.mark.parametrize("victim", ["dispatch", "push", "gateway", "correlator", "kafka", "postgres"])
+@pytest.mark.parametrize(
+    "victim",
+    ["dispatch", "push", "gateway", "correlator", "watchlist", "registry", "kafka", "postgres"],
+)
 async def test_a_kill_in_the_middle_loses_and_doubles_nothing(
     town: Town, patrol: Patrol, hub: RunningHub, victim: str
 ) -> None:

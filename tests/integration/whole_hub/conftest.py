@@ -1,0 +1,28 @@
+"""One whole hub for all tests of this folder: a start takes longer than most of its stories."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from town import Patrol, RunningHub, Town, town_of
+
+
+@pytest.fixture(scope="package")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
+    running = RunningHub(tmp_path_factory.mktemp("whole") / "hub")
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+async def town(hub: RunningHub) -> AsyncIterator[Town]:
+    async with town_of(hub) as town:
+        yield town
+
+
+@pytest.fixture
+async def patrol(town: Town, tmp_path: Path) -> AsyncIterator[Patrol]:
+    async with town.patrol(tmp_path / "terminal") as patrol:
+        yield patrol
