@@ -223,7 +223,7 @@ class Service:
         if self.working.open:
             return None
         recovery = cast(Any, self.application.tables).recovery
-        return sum(recovery.active_offsets.values())
+        return int(sum(recovery.active_offsets.values()))
 
     async def _await_crash(self) -> None:
         await self.application.wait_until_stopped()
