@@ -35,7 +35,7 @@ demo: setup ## Starts the hub with a demo city and shows what happens; Ctrl-C st
 test: setup ## Passes all tests on real Kafka, PostgreSQL and gRPC; prints coverage
 	@$(BIN)/coverage erase
 	$(BIN)/pytest tests/unit tests/contract --cov --cov-report=
-	$(BIN)/pytest tests/integration tests/e2e --cov --cov-append --cov-report=term:skip-covered
+	$(BIN)/pytest tests/e2e tests/integration --cov --cov-append --cov-report=term:skip-covered
 
 test-unit: setup ## Passes the fast tests
 	$(BIN)/pytest tests/unit tests/contract
