@@ -62,9 +62,9 @@ def content_type(value: str) -> ContentType:
 
 def text(value: object, name: str, *, maximum: int) -> str:
     """A text of at most `maximum` characters without control characters; absent or null: empty."""
-    if value is None:
+    if value is None or value == "":
         return ""
-    if not isinstance(value, str) or len(value) > maximum or not (value == "" or value.isprintable()):
+    if not isinstance(value, str) or len(value) > maximum or not value.isprintable():
         raise Refuse(name, f"a text of at most {maximum} printable characters")
     return value
 
