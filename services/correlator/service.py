@@ -23,7 +23,7 @@ from services.correlator.application import (
 )
 from services.correlator.checkpoint import Checkpoint
 from services.correlator.handlers import BatchHandler, Send, now_ms
-from services.correlator.positions import Positions
+from services.correlator.positions import Position, Positions
 from services.correlator.replicas import Reference, Replicas, Source
 from services.correlator.settings import CorrelatorSettings
 from services.correlator.snapshots import Snapshot
@@ -157,7 +157,7 @@ class Service:
         positions = await self.positions.read(partitions) if partitions else {}
         if self._generation() != generation:
             return
-        self.working.begin(partitions, topic_id)
+        self.working.begin({number: _first(positions[number]) for number in partitions}, topic_id)
         metrics.PARTITIONS.set(len(partitions))
         for partition, count in watchdog.lost(positions).items():
             self._tell_loss(partition, positions[partition].start, count)
@@ -303,6 +303,11 @@ class Service:
         finally:
             self.working.end()
             self.checkpoint.forget()
+
+
+def _first(position: Position) -> int:
+    """The offset from which Faust reads on."""
+    return max(position.start, position.committed or 0)
 
 
 def build(settings: CorrelatorSettings) -> Service:
