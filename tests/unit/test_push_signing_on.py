@@ -62,9 +62,9 @@ def test_an_officer_on_a_current_shift_of_the_unit_is_admitted() -> None:
     [
         unit(officers=["sun"]),
         unit(until_ms=now_ms() - 1),
-        unit(from_ms=now_ms() + 30_000),
+        unit(from_ms=now_ms() + 3_600_000, until_ms=now_ms() + 7_200_000),
         unit(status=registry_pb2.LIFE_STATUS_REMOVED),
-        unit(active_from_ms=now_ms() + 30_000),
+        unit(active_from_ms=now_ms() + 3_600_000, until_ms=now_ms() + 7_200_000),
     ],
     ids=["another officer's", "over", "to come", "removed", "not in force yet"],
 )
