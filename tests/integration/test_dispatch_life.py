@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from alerthub import kafka, postgres
+from alerthub import kafka
 from alerthub.api.v1 import alert_pb2, common_pb2, observation_pb2, patrol_pb2, watchlist_pb2
 from alerthub.domain.deadlines import DeadlineTimes
 from alerthub.postgres import violated_constraint
@@ -374,63 +372,6 @@ async def test_c8_an_alert_whose_entry_has_ended_is_not_confirmed(
     # then that is refused, however near the cancellation is
     assert _code(refused.value) is grpc.StatusCode.FAILED_PRECONDITION
     await hub.alert(alert.alert_id, lambda each: each.status == CANCELLED)
-
-
-async def _while_withdrawing(hub: Hub, entry_id: str, work: Callable[[], Awaitable[Any]]) -> None:
-    """Begins a withdrawal, does `work`, waits until that waits for the entry's row, then commits the
-    withdrawal."""
-    async with postgres.transaction(hub.service.engine) as withdrawing:
-        await withdrawing.execute(
-            text("UPDATE entry_status SET active = false, version = 9 WHERE entry_id = :id"), {"id": entry_id}
-        )
-        working = asyncio.ensure_future(work())
-
-        async def waits() -> bool:
-            return bool(
-                await hub.sql(
-                    "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
-                    "AND query LIKE 'SELECT * FROM entry_status%'"
-                )
-            )
-
-        await eventually(waits)
-    await asyncio.gather(working, return_exceptions=True)
-
-
-async def test_c8_raising_waits_for_a_withdrawal_that_is_under_way(
-    hub: Hub, unique: Callable[[str], str]
-) -> None:
-    # given an entry that dispatch knows
-    entry_id = unique("entry")
-    await hub.entry(entry_id, 2)
-
-    async def known() -> list[Any]:
-        return await hub.sql("SELECT 1 FROM entry_status WHERE entry_id = :id", id=entry_id)
-
-    await eventually(known)
-    raised = watchlist_hit(entry_id)
-
-    # when a hit comes while its withdrawal is not committed yet
-    await _while_withdrawing(hub, entry_id, lambda: hub.raise_alert(raised))
-
-    # then it waited, and opens nothing
-    async def taken() -> list[Any]:
-        return await hub.sql("SELECT disposition FROM raised")
-
-    assert [row[0] for row in await eventually(taken)] == ["entry_ended"]
-
-
-async def test_c8_confirming_waits_for_a_withdrawal_that_is_under_way(
-    hub: Hub, unique: Callable[[str], str]
-) -> None:
-    entry_id = unique("entry")
-    alert = await _opened(hub, watchlist_hit(entry_id, policy=CONFIRM_FIRST))
-    request = alert_pb2.ConfirmAlertRequest(command_id=command(), alert_id=alert.alert_id)
-
-    await _while_withdrawing(hub, entry_id, lambda: hub.as_person("li", OPERATOR).ConfirmAlert(request))
-
-    ended = await hub.alert(alert.alert_id, lambda each: each.status == CANCELLED)
-    assert ended.confirmed_by == ""
 
 
 # Commands
