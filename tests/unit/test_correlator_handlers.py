@@ -16,7 +16,7 @@ from services.correlator.checkpoint import Checkpoint
 from services.correlator.handlers import MAXIMUM_ALERT_BYTES, MAXIMUM_OBSERVATIONS, BatchHandler
 from services.correlator.replicas import Reference
 from services.correlator.settings import CorrelatorSettings
-from services.correlator.state import MissingBatchError, Working
+from services.correlator.state import Working
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Worker:
         self.gate.opened.set()
         self.letters: list[DeadLetter] = []
         self.working = Working(build_table(build_application(CorrelatorSettings())))
-        self.working.begin({3: None}, b"topic")
+        self.working.begin([3], b"topic")
         self.checkpoint = Checkpoint(capture=list, send=self.never, keep=lambda _: None, generation=lambda: 0)
         self.reference = Reference()
         self.handler = BatchHandler(
@@ -134,7 +134,7 @@ async def test_a_batch_whose_partition_was_taken_away_while_it_waited_is_not_app
 
     # when the partition goes away and comes back before the gate opens
     worker.working.end()
-    worker.working.begin({3: None}, b"topic")
+    worker.working.begin([3], b"topic")
     worker.gate.opened.set()
     await taking
 
@@ -188,26 +188,6 @@ async def test_a_dead_letter_that_is_replayed_is_not_counted_again() -> None:
 
     assert len(worker.letters) == 1
     assert worker.checkpoint.waiting == 2
-
-
-async def test_a_batch_that_was_passed_over_ends_the_worker_before_the_next_is_applied() -> None:
-    worker = Worker()
-    await worker.handler.take(good(0))
-
-    with pytest.raises(MissingBatchError):
-        await worker.handler.take(good(2))
-
-    assert worker.working.state(3).counts.received == 1
-    assert worker.checkpoint.waiting == 1
-
-
-async def test_the_first_batch_must_be_the_one_after_what_is_committed() -> None:
-    worker = Worker()
-    worker.working.begin({3: 5}, b"topic")
-
-    with pytest.raises(MissingBatchError):
-        await worker.handler.take(good(6))
-    await worker.handler.take(good(5))
 
 
 async def test_an_alert_that_kafka_would_refuse_is_told_instead_of_stopping_everything() -> None:
