@@ -93,7 +93,6 @@ class BatchHandler:
             # Its next owner applies it: it was not acknowledged.
             metrics.BATCHES.labels("not_ours").inc()
             return
-        self._working.follow(event.message.partition, event.message.offset)
         # No await from here to the end: a checkpoint sees all of the batch or nothing of it (C2).
         if batch is None:
             self._put_aside(event, "not an ObservationBatch")

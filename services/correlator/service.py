@@ -23,12 +23,12 @@ from services.correlator.application import (
 )
 from services.correlator.checkpoint import Checkpoint
 from services.correlator.handlers import BatchHandler, Send, now_ms
-from services.correlator.positions import Position, Positions
+from services.correlator.positions import Positions
 from services.correlator.replicas import Reference, Replicas, Source
 from services.correlator.settings import CorrelatorSettings
 from services.correlator.snapshots import Snapshot
 from services.correlator.state import Working
-from services.correlator.watchdog import Waiting, Watchdog
+from services.correlator.watchdog import Watchdog
 
 log = logger(__name__)
 
@@ -157,7 +157,7 @@ class Service:
         positions = await self.positions.read(partitions) if partitions else {}
         if self._generation() != generation:
             return
-        self.working.begin({number: _first(positions[number]) for number in partitions}, topic_id)
+        self.working.begin(partitions, topic_id)
         metrics.PARTITIONS.set(len(partitions))
         for partition, count in watchdog.lost(positions).items():
             self._tell_loss(partition, positions[partition].start, count)
@@ -186,44 +186,22 @@ class Service:
     async def _watch_progress(self) -> None:
         limit = self._settings.watchdog_seconds
         dog = Watchdog(limit)
-        # A Faust that loses its broker while it reads the changelog can wait for the rest for ever, and so
-        # can a replica: seen after Kafka was killed in the middle of a rebalance.
-        recovery, gate = Waiting(limit), Waiting(2 * limit)
         while True:
             await asyncio.sleep(min(10.0, limit / 4))
+            if self.replicas.closed_because() is not None:
+                dog.pause()
+                continue
             partitions = [
                 tp.partition for tp in self.application.consumer.assignment() if tp.topic == OBSERVATIONS
             ]
             try:
-                positions = await self.positions.read(partitions) if partitions else {}
+                stalled = dog.stalled(await self.positions.read(partitions) if partitions else {})
             except Retry:
-                # Only what stands still while the broker answers counts.
-                recovery.too_long(None)
-                gate.too_long(None)
+                # Only a lag that the broker confirms counts.
                 continue
-            if recovery.too_long(self._recovered_so_far() if partitions else None):
-                log.error("recovery_stalled", partitions=partitions)
-                raise StalledError(
-                    f"the state of {len(partitions)} partitions was not recovered in {limit} s"
-                )
-            closed = self.replicas.closed_because()
-            if gate.too_long(None if closed is None else "closed"):
-                log.error("replicas_stalled")
-                raise StalledError(f"the replicas were not fresh for {2 * limit} s")
-            if closed is not None:
-                dog.pause()
-                continue
-            stalled = dog.stalled(positions)
             if stalled:
                 log.error("consumer_stalled", partitions=stalled)
                 raise StalledError(f"{len(stalled)} partitions lag and have not moved for {limit} s")
-
-    def _recovered_so_far(self) -> int | None:
-        """How far the changelog has been read, while the state is being recovered; None: it is."""
-        if self.working.open:
-            return None
-        recovery = cast(Any, self.application.tables).recovery
-        return int(sum(recovery.active_offsets.values()))
 
     async def _await_crash(self) -> None:
         await self.application.wait_until_stopped()
@@ -303,11 +281,6 @@ class Service:
         finally:
             self.working.end()
             self.checkpoint.forget()
-
-
-def _first(position: Position) -> int:
-    """The offset from which Faust reads on."""
-    return max(position.start, position.committed or 0)
 
 
 def build(settings: CorrelatorSettings) -> Service:

@@ -69,10 +69,6 @@ class StateTable(faust.Table[bytes, bytes]):
             del self._records[partition]
 
 
-class MissingBatchError(Exception):
-    """A batch was passed over on its way from Kafka: reading again from the committed offset finds it."""
-
-
 class Working:
     """The working copies of the partitions' states. Closed: nothing may be loaded or applied.
 
@@ -84,22 +80,19 @@ class Working:
         self._table = table
         self._states: dict[int, PartitionState] = {}
         self._partitions: frozenset[int] = frozenset()
-        self._next: dict[int, int] = {}
         self._topic_id = b""
         self.open = False
         self.generation = 0
         """Changes with every opening and closing."""
 
-    def begin(self, partitions: Mapping[int, int | None], topic_id: bytes) -> None:
-        """Recovery is complete: these partitions are held, and batches may be applied, each partition's from
-        the given offset on (None: not known).
+    def begin(self, partitions: Iterable[int], topic_id: bytes) -> None:
+        """Recovery is complete: these partitions are held, and batches may be applied.
 
         Raises what went wrong while the table was recovered, UnknownSchemaError, DecodeError.
         """
         if self._table.failure is not None:
             raise self._table.failure
         self._partitions = frozenset(partitions)
-        self._next = {partition: first for partition, first in partitions.items() if first is not None}
         self._topic_id = topic_id
         self._states = {
             partition: snapshots.restore(partition, self._table.records(partition), topic_id)
@@ -118,17 +111,6 @@ class Working:
 
     def holds(self, partition: int) -> bool:
         return self.open and partition in self._partitions
-
-    def follow(self, partition: int, offset: int) -> None:
-        """Notes that the batch at `offset` is next. Raises MissingBatchError when one before it did not come.
-
-        Faust takes a gap in the offsets for a compacted log's and acknowledges it; this log is never
-        compacted and has no transactions, so its offsets have no gaps.
-        """
-        expected = self._next.get(partition, offset)
-        if offset > expected:
-            raise MissingBatchError(f"{offset - expected} batches of partition {partition} did not come")
-        self._next[partition] = offset + 1
 
     def state(self, partition: int) -> PartitionState:
         """The working copy. Raises KeyError for a partition that is not held."""
