@@ -1,0 +1,204 @@
+"""Correlators that are killed in the middle of a stream lose no alert and invent none (C2 to C5)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from correlator_city import DWELL_SECONDS, City, Kafka, alerts_of, batch_of, now_ms, observation_id_of
+from correlator_processes import Correlator, Environment
+
+from alerthub.settings import KafkaSettings
+
+KILLS_EACH = 10
+TICK_SECONDS = 0.1
+DWELL_STEP_SECONDS = 60
+
+
+@pytest.fixture
+async def kafka(kafka_settings: Callable[[str], KafkaSettings]) -> AsyncIterator[Kafka]:
+    async with Kafka(kafka_settings) as running:
+        yield running
+
+
+@pytest.fixture
+async def correlators(
+    service_environment: Environment, free_port: Callable[[], int], tmp_path: Path
+) -> AsyncIterator[list[Correlator]]:
+    both = [
+        Correlator(service_environment, name, free_port(), tmp_path / f"{name}.log") for name in ("a", "b")
+    ]
+    yield both
+    for one in both:
+        one.go_on()
+        one.kill()
+
+
+def raised_id(*parts: bytes) -> bytes:
+    """As the wire promises it, computed anew."""
+    return hashlib.blake2b(
+        b"".join(len(part).to_bytes(4, "big") + part for part in parts), digest_size=16
+    ).digest()
+
+
+class Stream:
+    """What the gateways send, and what must be raised of it.
+
+    Every tick, for every city, a batch with a listed plate, two others, and vehicles that stand. The vehicle
+    of tick T stands in ticks T, T+10, ... T+40, a minute apart by its camera's clock: its alert needs what
+    was seen four seconds before.
+    """
+
+    def __init__(self, kafka: Kafka, cities: list[City]) -> None:
+        self._kafka = kafka
+        self._cities = cities
+        self._base_ms = now_ms() - 3_000_000
+        self.expected: set[bytes] = set()
+        self.observations = 0
+        self._tick = 0
+
+    async def run(self, ended: asyncio.Event) -> None:
+        while not ended.is_set():
+            for city in self._cities:
+                await self._observe(city)
+            self._tick += 1
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def _observe(self, city: City) -> None:
+        tick = f"{city.name}-{self._tick}"
+        observations = [
+            city.read(f"{tick}-listed", plate=city.plate),
+            city.read(f"{tick}-a"),
+            city.read(f"{tick}-b"),
+        ]
+        for step in range(DWELL_SECONDS // DWELL_STEP_SECONDS + 1):
+            first = self._tick - 10 * step
+            if first >= 0:
+                at_ms = self._base_ms + step * DWELL_STEP_SECONDS * 1_000
+                name = f"{city.name}-{first}-stands-{step}"
+                observations.append(city.standing(name, track=f"track-{first}", at_ms=at_ms))
+                if step * DWELL_STEP_SECONDS == DWELL_SECONDS:
+                    subject = f"track:{city.device}:track-{first}"
+                    self._expect(city.dwell_rule, subject, name)
+        self._expect(city.hit_rule, f"entry:{city.entry}", f"{tick}-listed")
+        await self._kafka.observe(city.partition, batch_of(observations))
+        self.observations += len(observations)
+
+    def _expect(self, rule_id: str, subject: str, name: str) -> None:
+        self.expected.add(raised_id(rule_id.encode(), subject.encode(), observation_id_of(name)))
+
+
+async def ledger_of(correlators: list[Correlator]) -> dict[str, int]:
+    sums: dict[str, int] = {}
+    for one in correlators:
+        for result, count in (await one.ledger()).items():
+            sums[result] = sums.get(result, 0) + count
+    return sums
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 90) -> None:
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110 - processes are asked over HTTP
+            await asyncio.sleep(0.1)
+
+
+async def complete(correlators: list[Correlator], received: int) -> bool:
+    return (await ledger_of(correlators)).get("received", 0) >= received
+
+
+async def killed_again_and_again(correlator: Correlator) -> None:
+    for _ in range(KILLS_EACH):
+        await correlator.until_ready()
+        await asyncio.sleep(random.uniform(0, 1.5))  # noqa: S311 - any moment will do
+        correlator.kill()
+        correlator.start()
+
+
+@pytest.mark.timeout(600)
+async def test_twenty_kills_in_a_stream_lose_no_alert_and_invent_none(
+    kafka: Kafka, correlators: list[Correlator], unique: Callable[[str], str]
+) -> None:
+    cities = [City(unique("district")) for _ in range(6)]
+    for city in cities:
+        await kafka.publish_city(city)
+    for one in correlators:
+        one.start()
+    for one in correlators:
+        await one.until_ready()
+    before = await ledger_of(correlators)
+    stream, ended = Stream(kafka, cities), asyncio.Event()
+    async with kafka.reader("dispatch", "alerts") as alerts:
+        # given a stream of batches
+        sending = asyncio.create_task(stream.run(ended))
+
+        # when each of the two is killed ten times, at random moments after it has begun to work
+        await asyncio.gather(*(killed_again_and_again(one) for one in correlators))
+        ended.set()
+        await sending
+        for one in correlators:
+            await one.until_ready()
+
+        # then what is raised is what should be, some of it more than once, under the same ids
+        rules = {rule for city in cities for rule in (city.hit_rule, city.dwell_rule)}
+        raised: set[bytes] = set()
+
+        def enough(records: list[tuple[bytes, bytes]]) -> bool:
+            raised.update(one.raised_id for one in alerts_of(records) if one.rule_id in rules)
+            records.clear()
+            return len(raised) >= len(stream.expected)
+
+        await alerts.until(enough, seconds=60)
+        await alerts.all_now()
+        assert raised == stream.expected
+
+        # and the ledger holds each observation once
+        await until(lambda: complete(correlators, before["received"] + stream.observations))
+        after = await ledger_of(correlators)
+        assert after["received"] - before["received"] == stream.observations
+        assert after["matched"] - before["matched"] == len(stream.expected)
+        assert after["repeat"] == before["repeat"]
+
+
+async def test_a_worker_that_stood_still_and_lost_its_partitions_changes_nothing(
+    kafka: Kafka, correlators: list[Correlator], unique: Callable[[str], str]
+) -> None:
+    # given two correlators in a stream, of which one stands still for longer than the group waits
+    cities = [City(unique("district")) for _ in range(6)]
+    for city in cities:
+        await kafka.publish_city(city)
+    for one in correlators:
+        one.start()
+    for one in correlators:
+        await one.until_ready()
+    stream, ended = Stream(kafka, cities), asyncio.Event()
+    async with kafka.reader("dispatch", "alerts") as alerts:
+        sending = asyncio.create_task(stream.run(ended))
+        await asyncio.sleep(2)
+        correlators[0].pause()
+        await asyncio.sleep(10)
+
+        # when it wakes up, writes what it has in hand, and the other has gone on meanwhile
+        correlators[0].go_on()
+        await asyncio.sleep(5)
+        ended.set()
+        await sending
+
+        # and everything is recovered once more
+        correlators[1].kill()
+        correlators[1].start()
+
+        # then nothing is missing and nothing is invented
+        rules = {rule for city in cities for rule in (city.hit_rule, city.dwell_rule)}
+        raised: set[bytes] = set()
+
+        def enough(records: list[tuple[bytes, bytes]]) -> bool:
+            raised.update(one.raised_id for one in alerts_of(records) if one.rule_id in rules)
+            records.clear()
+            return len(raised) >= len(stream.expected)
+
+        await alerts.until(enough, seconds=60)
+        assert raised == stream.expected
