@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from typing import Any, cast
 
 import faust
@@ -62,7 +63,7 @@ class Budget:
 
 
 class BoundedConsumer(driver.Consumer):
-    """Counts what it hands over against the application's budget.
+    """Counts what it hands over against the application's budget, and reads again what Faust threw away.
 
     Faust pauses by the number of records, which says nothing of their size: a catch-up would fill the memory.
     """
@@ -77,6 +78,18 @@ class BoundedConsumer(driver.Consumer):
         if tp.topic == OBSERVATIONS:
             self._budget.take(tp, len(message.value or b""))
         return message
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Goes back to what is committed; where nothing is yet, to the log's beginning.
+
+        Faust throws away what it fetched while its state was being recovered and relies on this to read it
+        again. aiokafka leaves a partition without a committed offset where it is: those batches would be lost.
+        """
+        committed = await super().seek_to_committed()
+        never = [tp for tp, offset in committed.items() if tp.topic == OBSERVATIONS and not offset]
+        if never:
+            await self._thread.seek_to_beginning(*never)
+        return committed
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         self._budget.reset()

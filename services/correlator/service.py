@@ -178,8 +178,8 @@ class Service:
     async def _checkpoint_regularly(self) -> None:
         while True:
             await asyncio.sleep(self._settings.checkpoint_seconds)
-            if self.working.open:
-                await self.checkpoint.run()
+            if self.working.open and await self.checkpoint.run():
+                await self.application.consumer.commit()
             oldest_ms = now_ms() - self._settings.observations_retention_seconds * 1_000
             self.reference.entries.forget_superseded(oldest_ms)
 
