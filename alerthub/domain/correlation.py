@@ -66,8 +66,10 @@ class Knowledge:
 
     configuration: Configuration
     entries: MatchingIndex
+    masks: tuple[str, ...]
+    """Of an identifier's tokens, in their order; empty when that is not known: all are looked at then."""
     exact_index: int
-    """The place of the mask `exact` among an identifier's tokens."""
+    """The place of the mask `exact` among them."""
     suspended: set[tuple[str, int]]
 
 
@@ -139,14 +141,23 @@ class _Run:
             counts.repeats += len(repeated)
         # Nearly every observation hits nothing and is forgotten here: what this loop reads is what a batch
         # costs. Nearly every one has one identifier, and an index costs less than an iterator.
-        misses = self._knowledge.entries.misses
+        masks = self._knowledge.masks
+        lookups = self._knowledge.entries.lookups(masks)
         for observation in observations:
             identifiers = observation.identifiers
             number = len(identifiers)
-            if number == 1:
-                listed = not misses(identifiers[0].tokens)
+            if number == 1 and masks:
+                tokens = identifiers[0].tokens
+                listed = False
+                try:
+                    for place, listed_tokens in lookups:
+                        if tokens[place] in listed_tokens:
+                            listed = True
+                except IndexError:
+                    # Not blinded with those masks: the slow way looks at every token.
+                    listed = True
             else:
-                listed = any(not misses(identifier.tokens) for identifier in identifiers) if number else False
+                listed = number > 0
             kind = observation.kind
             if listed or kind in _STANDING:
                 self._evaluate(observation, kind, listed)

@@ -1,14 +1,13 @@
 """The watchlist as matching needs it: from a token to the entries that published it.
 
 Made for 1,000,000 entries in one process: an entry is kept as the bytes that its topic carried and is
-unpacked only when one of its tokens is met, which is rare. The common question, whether none of a read's
-tokens is listed, is one C call.
+unpacked only when one of its tokens is met, which is rare. Whether a token is listed is asked of a set.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 
 from alerthub.domain.resources import DispatchPolicy, Severity
@@ -56,10 +55,7 @@ class MatchingIndex:
         self._by_token: dict[bytes, Packed] = {}
         self._by_entry: dict[str, Packed] = {}
         self._superseded: deque[tuple[int, str]] = deque()
-        # A miss in a set touches one place in memory, in a dict two: at this size most of what it costs.
-        self._listed: set[bytes] = set()
-        self.misses: Callable[[Iterable[bytes]], bool] = self._listed.isdisjoint
-        """Whether none of the tokens is listed, by whatever version."""
+        self._listed: dict[str, set[bytes]] = {}
 
     def __len__(self) -> int:
         return len(self._by_entry)
@@ -88,6 +84,20 @@ class MatchingIndex:
         self._by_entry[entry_id] = (*known, packed) if known else packed
         self._list(packed, entry)
         return True
+
+    def lookups(self, masks: Sequence[str]) -> list[tuple[int, Set[bytes]]]:
+        """Where to look for listed tokens in an identifier that was blinded with `masks`, in their order.
+
+        Each is a place among its tokens, and the tokens that any version of any entry lists under that mask;
+        masks that no entry uses are left out. A set for each mask, since what a miss costs is memory: most
+        masks' few tokens are in the processor's cache.
+        """
+        return [(place, self._listed[mask]) for place, mask in enumerate(masks) if self._listed.get(mask)]
+
+    def misses(self, tokens: Iterable[bytes]) -> bool:
+        """Whether none of the tokens is listed, under whatever mask."""
+        known = tuple(tokens)
+        return all(listed.isdisjoint(known) for listed in self._listed.values())
 
     def forget_superseded(self, before_ms: int, *, at_most: int = 5_000) -> None:
         """Drops versions whose successor was in force before `before_ms`: nothing received since needs them.
@@ -131,22 +141,22 @@ class MatchingIndex:
         )
 
     def _list(self, packed: bytes, entry: Entry) -> None:
-        for token in {listed.token for listed in entry.tokens if listed.token}:
+        for mask, token in {(listed.mask, listed.token) for listed in entry.tokens if listed.token}:
             known = self._by_token.get(token)
             self._by_token[token] = packed if known is None else (*_several(known), packed)
-            self._listed.add(token)
+            self._listed.setdefault(mask, set()).add(token)
 
     def _unlist(self, *versions: bytes) -> None:
         for packed in versions:
-            for token in {listed.token for listed in self._unpack(packed).tokens}:
+            entry = self._unpack(packed)
+            for mask, token in {(listed.mask, listed.token) for listed in entry.tokens}:
                 rest = tuple(
                     other for other in _several(self._by_token.get(token, ())) if other is not packed
                 )
                 if rest:
                     self._by_token[token] = rest[0] if len(rest) == 1 else rest
-                else:
-                    self._by_token.pop(token, None)
-                    self._listed.discard(token)
+                elif self._by_token.pop(token, None) is not None:
+                    self._listed[mask].discard(token)
 
 
 def _several(packed: Packed) -> tuple[bytes, ...]:

@@ -78,6 +78,7 @@ class Reference:
         return Knowledge(
             configuration=self.catalogue.at(received_ms),
             entries=self.entries,
+            masks=masks,
             # Gateways compute the exact mask first; a configuration that is not known any more did so too.
             exact_index=masks.index(_EXACT) if _EXACT in masks else 0,
             suspended=self.suspended,

@@ -152,10 +152,15 @@ def catalogue(
     return filled
 
 
-def knowledge(entries: MatchingIndex | None = None, configuration: Configuration | None = None) -> Knowledge:
+def knowledge(
+    entries: MatchingIndex | None = None,
+    configuration: Configuration | None = None,
+    masks: tuple[str, ...] = (),
+) -> Knowledge:
     return Knowledge(
         configuration=configuration or catalogue().at(NOW),
         entries=entries if entries is not None else Entries(entry()).index,
+        masks=masks,
         exact_index=0,
         suspended=set(),
     )

@@ -9,8 +9,10 @@ from correlator_builders import (
     DWELL_RULE,
     HIT_RULE,
     NOW,
+    Entries,
     batch,
     catalogue,
+    entry,
     knowledge,
     read,
     run,
@@ -45,6 +47,25 @@ def test_every_observation_ends_in_exactly_one_way() -> None:
     totals = state.totals()
     assert (totals.received, totals.matched, totals.late) == (5, 1, 1)
     assert (totals.without_identifiers, totals.repeats) == (1, 1)
+
+
+@pytest.mark.parametrize("masks", [(), ("exact", "confusable"), ("no-province", "exact", "confusable")])
+def test_a_token_is_found_at_its_masks_place_whatever_is_known_of_the_masks(masks: tuple[str, ...]) -> None:
+    listed = entry(tokens=[("confusable", "folded")])
+    texts = {"exact": "plate", "confusable": "folded", "no-province": "rest"}
+    seen = read("a", *(texts[mask] for mask in masks or ("exact", "confusable")))
+
+    result = run(seen, read("b", "other", "another"), against=knowledge(Entries(listed).index, masks=masks))
+
+    assert [one.observation.observation_id for one in result.raised] == [seen.observation_id]
+
+
+def test_an_identifier_with_fewer_tokens_than_masks_is_looked_at_whole() -> None:
+    against = knowledge(
+        Entries(entry(tokens=[("confusable", "listed")])).index, masks=("exact", "confusable")
+    )
+
+    assert len(run(read("a", "listed"), against=against).raised) == 1
 
 
 def test_an_observation_that_hits_and_stands_is_counted_once() -> None:
