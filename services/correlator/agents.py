@@ -9,7 +9,8 @@ import faust
 from faust.types import AgentT
 from mode.supervisors import CrashingSupervisor
 
-from services.correlator.application import OBSERVATIONS, Budget, raw_topic
+from services.correlator.application import raw_topic
+from services.correlator.consumer import OBSERVATIONS, Budget
 from services.correlator.handlers import EventView
 
 

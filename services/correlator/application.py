@@ -1,106 +1,28 @@
-"""The Faust application: its settings, and a consumer whose buffers are bounded in bytes."""
+"""The Faust application: its settings, its table and its topics."""
 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
-from typing import Any, cast
 
 import faust
 from faust.auth import SASLCredentials
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP, ConsumerMessage
 from mode.supervisors import CrashingSupervisor
 
 from alerthub.settings import KafkaSettings
 from alerthub.topics import CHANGELOG, TOPICS
-from services.correlator import metrics
+from services.correlator.consumer import Budget, SequentialConsumer
 from services.correlator.settings import CorrelatorSettings
 from services.correlator.state import StateTable
 
 APPLICATION_ID = "correlator"
 """The consumer group, and the beginning of the changelog's name."""
-OBSERVATIONS = "observations"
-_EMPTY_BATCH_BYTES = 4_096
-"""What a waiting record costs beside its value."""
 
 
-class Budget:
-    """The bytes of batches that wait to be applied. Full: partitions are paused until half of it is free
-    (C4)."""
+class SequentialTransport(driver.Transport):
+    """Faust's transport with our consumer."""
 
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit = limit_bytes
-        self._waiting = 0
-        self._paused: set[TP] = set()
-        self.consumer: BoundedConsumer | None = None
-
-    def take(self, tp: TP, size: int) -> None:
-        """A batch of `size` bytes arrived; its partition is paused while the budget is full."""
-        self._waiting += max(size, _EMPTY_BATCH_BYTES)
-        metrics.BUFFERED_BYTES.set(self._waiting)
-        if self._waiting >= self._limit and self.consumer is not None:
-            self._paused.add(tp)
-            self.consumer.on_buffer_full(tp)
-
-    def release(self, size: int) -> None:
-        """A batch was applied."""
-        self._waiting = max(0, self._waiting - max(size, _EMPTY_BATCH_BYTES))
-        metrics.BUFFERED_BYTES.set(self._waiting)
-        if self._paused and self._waiting <= self._limit // 2 and self.consumer is not None:
-            paused, self._paused = self._paused, set()
-            for tp in paused:
-                self.consumer.on_buffer_drop(tp)
-
-    def reset(self) -> None:
-        """The assignment changed: Faust threw away what waited."""
-        self._waiting = 0
-        self._paused = set()
-
-    @property
-    def waiting(self) -> int:
-        return self._waiting
-
-
-class BoundedConsumer(driver.Consumer):
-    """Counts what it hands over against the application's budget, and reads again what Faust threw away.
-
-    Faust pauses by the number of records, which says nothing of their size: a catch-up would fill the memory.
-    """
-
-    def __init__(self, *args: Any, **keywords: Any) -> None:
-        super().__init__(*args, **keywords)
-        self._budget = cast(CorrelatorApplication, self.app).budget
-        self._budget.consumer = self
-
-    def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
-        message = super()._to_message(tp, record)
-        if tp.topic == OBSERVATIONS:
-            self._budget.take(tp, len(message.value or b""))
-        return message
-
-    async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Goes back to what is committed; where nothing is yet, to the log's beginning.
-
-        Faust throws away what it fetched while its state was being recovered and relies on this to read it
-        again. aiokafka leaves a partition without a committed offset where it is: those batches would be lost.
-        """
-        committed = await super().seek_to_committed()
-        never = [tp for tp, offset in committed.items() if tp.topic == OBSERVATIONS and not offset]
-        if never:
-            await self._thread.seek_to_beginning(*never)
-        return committed
-
-    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        self._budget.reset()
-        self._buffered_partitions.clear()
-        await super().on_partitions_assigned(assigned, generation_id)
-
-
-class BoundedTransport(driver.Transport):
-    """Faust's transport with the bounded consumer."""
-
-    Consumer = BoundedConsumer
+    Consumer = SequentialConsumer
 
 
 class CorrelatorApplication(faust.App):
@@ -112,7 +34,7 @@ class CorrelatorApplication(faust.App):
         """State lives in Kafka; a container's root is read-only."""
 
     def _new_transport(self) -> driver.Transport:
-        return BoundedTransport(self.conf.broker_consumer, self)
+        return SequentialTransport(self.conf.broker_consumer, self)
 
 
 def credentials(settings: KafkaSettings) -> SASLCredentials:

@@ -19,7 +19,7 @@ from alerthub.topics import TOPICS
 from services.correlator import dead_letters, metrics, records
 from services.correlator.checkpoint import Checkpoint
 from services.correlator.replicas import Gate, Reference
-from services.correlator.state import Working
+from services.correlator.state import Arrival, Working
 
 log = logger(__name__)
 
@@ -60,7 +60,7 @@ def now_ms() -> int:
 
 
 class BatchHandler:
-    """Applies one batch after the other."""
+    """Applies one batch after the other. `read_again` has a partition handed over from an offset on."""
 
     def __init__(
         self,
@@ -71,6 +71,7 @@ class BatchHandler:
         checkpoint: Checkpoint,
         send_alert: Send,
         send_dead_letter: Send,
+        read_again: Callable[[int, int], Awaitable[None]],
         clock: Callable[[], int] = now_ms,
     ) -> None:
         self._gate = gate
@@ -79,6 +80,7 @@ class BatchHandler:
         self._checkpoint = checkpoint
         self._send_alert = send_alert
         self._send_dead_letter = send_dead_letter
+        self._go_back = read_again
         self._clock = clock
 
     async def take(self, event: EventView) -> None:
@@ -93,11 +95,22 @@ class BatchHandler:
             # Its next owner applies it: it was not acknowledged.
             metrics.BATCHES.labels("not_ours").inc()
             return
+        arrival = self._working.arrival(event.message.partition, event.message.offset)
+        if arrival is not Arrival.IN_ORDER:
+            metrics.BATCHES.labels("out_of_order").inc()
+            if arrival is Arrival.AFTER_A_GAP:
+                await self._read_again(event.message.partition)
+            return
         # No await from here to the end: a checkpoint sees all of the batch or nothing of it (C2).
         if batch is None:
             self._put_aside(event, "not an ObservationBatch")
         else:
             self._apply(event, batch)
+
+    async def _read_again(self, partition: int) -> None:
+        expected = self._working.expected(partition)
+        if expected is not None:
+            await self._go_back(partition, expected)
 
     def _apply(self, event: EventView, batch: ObservationBatch) -> None:
         message = event.message

@@ -43,6 +43,10 @@ STATE_BYTES = Counter("alerthub_correlator_state_bytes_total", "Bytes of state w
 BATCHES_LOST = Counter(
     "alerthub_correlator_batches_lost_total", "Batches that Kafka forgot before they were applied (C15)."
 )
+TIMES_READ_AGAIN = Counter(
+    "alerthub_correlator_times_read_again_total",
+    "Times that batches had been passed over and were read again.",
+)
 BUFFERED_BYTES = Gauge("alerthub_correlator_buffered_bytes", "Batches that wait to be applied.")
 PARTITIONS = Gauge("alerthub_correlator_partitions", "Partitions held.")
 ENTRIES = Gauge("alerthub_correlator_entries", "Watchlist entries in the replica.")

@@ -16,19 +16,19 @@ from alerthub.telemetry import logger
 from services.correlator import agents, dead_letters, metrics, watchdog
 from services.correlator.application import (
     APPLICATION_ID,
-    OBSERVATIONS,
     build_application,
     build_table,
     raw_topic,
 )
 from services.correlator.checkpoint import Checkpoint
+from services.correlator.consumer import OBSERVATIONS, SequentialConsumer
 from services.correlator.handlers import BatchHandler, Send, now_ms
-from services.correlator.positions import Positions
+from services.correlator.positions import Position, Positions
 from services.correlator.replicas import Reference, Replicas, Source
 from services.correlator.settings import CorrelatorSettings
 from services.correlator.snapshots import Snapshot
 from services.correlator.state import Working
-from services.correlator.watchdog import Watchdog
+from services.correlator.watchdog import Waiting, Watchdog
 
 log = logger(__name__)
 
@@ -101,6 +101,7 @@ class Service:
             checkpoint=self.checkpoint,
             send_alert=self._sender("alerts"),
             send_dead_letter=self._sender("dead-letter"),
+            read_again=lambda partition, offset: self._consumer().read_again(partition, offset),
         )
         agents.register(self.application, self.handler.take, self.application.budget)
         self.table.on_recover(self._on_recovered)
@@ -109,6 +110,9 @@ class Service:
     def _generation(self) -> tuple[int, int]:
         """Ours and the group's: a checkpoint goes on only while neither changes."""
         return self.working.generation, self.application.consumer_generation_id
+
+    def _consumer(self) -> SequentialConsumer:
+        return cast(SequentialConsumer, self.application.consumer)
 
     def _sender(self, name: str) -> Send:
         topic = raw_topic(self.application, name)
@@ -125,6 +129,7 @@ class Service:
 
     async def _on_revoked(self, _: Any, *__: Any, signal: Any = None, **___: Any) -> None:
         """Faust's signal: the partitions are still ours until this returns."""
+        self._consumer().end()
         if not self.working.open:
             return
         try:
@@ -157,7 +162,9 @@ class Service:
         positions = await self.positions.read(partitions) if partitions else {}
         if self._generation() != generation:
             return
-        self.working.begin(partitions, topic_id)
+        first = {number: _first(positions[number]) for number in partitions}
+        self.working.begin(first, topic_id)
+        self._consumer().begin(first)
         metrics.PARTITIONS.set(len(partitions))
         for partition, count in watchdog.lost(positions).items():
             self._tell_loss(partition, positions[partition].start, count)
@@ -186,22 +193,44 @@ class Service:
     async def _watch_progress(self) -> None:
         limit = self._settings.watchdog_seconds
         dog = Watchdog(limit)
+        # A Faust that loses its broker while it reads the changelog can wait for the rest for ever, and so
+        # can a replica: seen after Kafka was killed in the middle of a rebalance.
+        recovery, gate = Waiting(limit), Waiting(2 * limit)
         while True:
             await asyncio.sleep(min(10.0, limit / 4))
-            if self.replicas.closed_because() is not None:
-                dog.pause()
-                continue
             partitions = [
                 tp.partition for tp in self.application.consumer.assignment() if tp.topic == OBSERVATIONS
             ]
             try:
-                stalled = dog.stalled(await self.positions.read(partitions) if partitions else {})
+                positions = await self.positions.read(partitions) if partitions else {}
             except Retry:
-                # Only a lag that the broker confirms counts.
+                # Only what stands still while the broker answers counts.
+                recovery.too_long(None)
+                gate.too_long(None)
                 continue
+            if recovery.too_long(self._recovered_so_far() if partitions else None):
+                log.error("recovery_stalled", partitions=partitions)
+                raise StalledError(
+                    f"the state of {len(partitions)} partitions was not recovered in {limit} s"
+                )
+            closed = self.replicas.closed_because()
+            if gate.too_long(None if closed is None else "closed"):
+                log.error("replicas_stalled")
+                raise StalledError(f"the replicas were not fresh for {2 * limit} s")
+            if closed is not None:
+                dog.pause()
+                continue
+            stalled = dog.stalled(positions)
             if stalled:
                 log.error("consumer_stalled", partitions=stalled)
                 raise StalledError(f"{len(stalled)} partitions lag and have not moved for {limit} s")
+
+    def _recovered_so_far(self) -> int | None:
+        """How far the changelog has been read, while the state is being recovered; None: it is."""
+        if self.working.open:
+            return None
+        recovery = cast(Any, self.application.tables).recovery
+        return int(sum(recovery.active_offsets.values()))
 
     async def _await_crash(self) -> None:
         await self.application.wait_until_stopped()
@@ -281,6 +310,11 @@ class Service:
         finally:
             self.working.end()
             self.checkpoint.forget()
+
+
+def _first(position: Position) -> int:
+    """The offset from which Faust reads on."""
+    return max(position.start, position.committed or 0)
 
 
 def build(settings: CorrelatorSettings) -> Service:

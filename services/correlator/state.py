@@ -8,6 +8,7 @@ own class.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from enum import Enum, auto
 from typing import Any
 
 import faust
@@ -69,6 +70,16 @@ class StateTable(faust.Table[bytes, bytes]):
             del self._records[partition]
 
 
+class Arrival(Enum):
+    """How a batch comes in the order of its partition."""
+
+    IN_ORDER = auto()
+    AFTER_A_GAP = auto()
+    """One before it did not come: it is to be read again from `Working.expected`."""
+    AGAIN_LATER = auto()
+    """It came before what is being read again, and will come again after it."""
+
+
 class Working:
     """The working copies of the partitions' states. Closed: nothing may be loaded or applied.
 
@@ -80,19 +91,24 @@ class Working:
         self._table = table
         self._states: dict[int, PartitionState] = {}
         self._partitions: frozenset[int] = frozenset()
+        self._next: dict[int, int] = {}
+        self._read_again: set[int] = set()
         self._topic_id = b""
         self.open = False
         self.generation = 0
         """Changes with every opening and closing."""
 
-    def begin(self, partitions: Iterable[int], topic_id: bytes) -> None:
-        """Recovery is complete: these partitions are held, and batches may be applied.
+    def begin(self, partitions: Mapping[int, int | None], topic_id: bytes) -> None:
+        """Recovery is complete: these partitions are held, and batches may be applied, each partition's from
+        the given offset on (None: not known).
 
         Raises what went wrong while the table was recovered, UnknownSchemaError, DecodeError.
         """
         if self._table.failure is not None:
             raise self._table.failure
         self._partitions = frozenset(partitions)
+        self._next = {partition: first for partition, first in partitions.items() if first is not None}
+        self._read_again = set()
         self._topic_id = topic_id
         self._states = {
             partition: snapshots.restore(partition, self._table.records(partition), topic_id)
@@ -111,6 +127,28 @@ class Working:
 
     def holds(self, partition: int) -> bool:
         return self.open and partition in self._partitions
+
+    def arrival(self, partition: int, offset: int) -> Arrival:
+        """How the batch at `offset` comes, which is noted: one in order is to be applied, no other.
+
+        Faust drops what it holds when the group's generation changes, and takes the gap for a compacted
+        log's. This log is never compacted and has no transactions, so its offsets have no gaps. A batch that
+        is in the state already need not come again.
+        """
+        expected = self.expected(partition)
+        if expected is None or offset <= expected:
+            self._next[partition] = offset + 1
+            self._read_again.discard(partition)
+            return Arrival.IN_ORDER
+        if partition in self._read_again:
+            return Arrival.AGAIN_LATER
+        self._read_again.add(partition)
+        return Arrival.AFTER_A_GAP
+
+    def expected(self, partition: int) -> int | None:
+        """The lowest offset at which the partition goes on; None: not known."""
+        following = self._next.get(partition)
+        return None if following is None else max(following, self._states[partition].offset + 1)
 
     def state(self, partition: int) -> PartitionState:
         """The working copy. Raises KeyError for a partition that is not held."""

@@ -48,6 +48,24 @@ class Watchdog:
         self._seen.clear()
 
 
+class Waiting:
+    """Remembers since when the same thing is waited for. `clock` is monotonic, in seconds."""
+
+    def __init__(self, limit_seconds: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit = limit_seconds
+        self._clock = clock
+        self._for: object = None
+        self._since = clock()
+
+    def too_long(self, waiting_for: object) -> bool:
+        """Whether `waiting_for` has been the same for longer than the limit. None: nothing is waited for."""
+        now = self._clock()
+        if waiting_for is None or waiting_for != self._for:
+            self._for, self._since = waiting_for, now
+            return False
+        return now - self._since > self._limit
+
+
 def lost(positions: Mapping[int, Position]) -> dict[int, int]:
     """By partition, how many batches Kafka forgot before they were applied (C15)."""
     return {

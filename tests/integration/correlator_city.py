@@ -37,7 +37,7 @@ def token_of(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
-def observation_id_of(text: str) -> bytes:
+def _observation_id(text: str) -> bytes:
     return hashlib.blake2b(b"observation" + text.encode(), digest_size=16).digest()
 
 
@@ -167,6 +167,10 @@ class City:
             name, observation_pb2.OBSERVATION_KIND_VEHICLE_STANDING, at_ms=at_ms, track=track
         )
 
+    def observation_id(self, name: str) -> bytes:
+        """As gateways make it, of the device too: the same name in another city is another observation."""
+        return _observation_id(f"{self.device} {name}")
+
     def _observation(
         self,
         name: str,
@@ -177,7 +181,7 @@ class City:
         identifiers: Iterable[observation_pb2.BlindedIdentifier] = (),
     ) -> observation_pb2.Observation:
         return observation_pb2.Observation(
-            observation_id=observation_id_of(name),
+            observation_id=self.observation_id(name),
             device_id=self.device,
             kind=kind,
             device_time_ms=at_ms,

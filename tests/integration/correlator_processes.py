@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 
 Environment = Callable[..., dict[str, str]]
+_PARTITIONS = re.compile(r"^alerthub_correlator_partitions ([0-9.]+)$", re.MULTILINE)
 _LEDGER = re.compile(r'^alerthub_correlator_ledger_observations\{result="(\w+)"\} ([0-9.e+]+)$', re.MULTILINE)
 
 
@@ -80,6 +81,12 @@ class Correlator:
             return False
 
     async def ledger(self) -> Mapping[str, int]:
+        return {result: int(float(value)) for result, value in _LEDGER.findall(await self._metrics())}
+
+    async def partitions(self) -> int:
+        """How many it holds, with their states recovered."""
+        return sum(int(float(value)) for value in _PARTITIONS.findall(await self._metrics()))
+
+    async def _metrics(self) -> str:
         async with httpx.AsyncClient() as client:
-            text = (await client.get(f"{self._url}/metrics")).text
-        return {result: int(float(value)) for result, value in _LEDGER.findall(text)}
+            return (await client.get(f"{self._url}/metrics")).text

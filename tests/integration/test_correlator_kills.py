@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from correlator_city import DWELL_SECONDS, City, Kafka, alerts_of, batch_of, now_ms, observation_id_of
+from correlator_city import DWELL_SECONDS, PARTITIONS, City, Kafka, alerts_of, batch_of, now_ms
 from correlator_processes import Correlator, Environment
 
 from alerthub.settings import KafkaSettings
@@ -69,7 +69,7 @@ class Stream:
             await asyncio.sleep(TICK_SECONDS)
 
     async def _observe(self, city: City) -> None:
-        tick = f"{city.name}-{self._tick}"
+        tick = f"tick-{self._tick}"
         observations = [
             city.read(f"{tick}-listed", plate=city.plate),
             city.read(f"{tick}-a"),
@@ -79,17 +79,17 @@ class Stream:
             first = self._tick - 10 * step
             if first >= 0:
                 at_ms = self._base_ms + step * DWELL_STEP_SECONDS * 1_000
-                name = f"{city.name}-{first}-stands-{step}"
+                name = f"{first}-stands-{step}"
                 observations.append(city.standing(name, track=f"track-{first}", at_ms=at_ms))
                 if step * DWELL_STEP_SECONDS == DWELL_SECONDS:
                     subject = f"track:{city.device}:track-{first}"
-                    self._expect(city.dwell_rule, subject, name)
-        self._expect(city.hit_rule, f"entry:{city.entry}", f"{tick}-listed")
+                    self._expect(city, city.dwell_rule, subject, name)
+        self._expect(city, city.hit_rule, f"entry:{city.entry}", f"{tick}-listed")
         await self._kafka.observe(city.partition, batch_of(observations))
         self.observations += len(observations)
 
-    def _expect(self, rule_id: str, subject: str, name: str) -> None:
-        self.expected.add(raised_id(rule_id.encode(), subject.encode(), observation_id_of(name)))
+    def _expect(self, city: City, rule_id: str, subject: str, name: str) -> None:
+        self.expected.add(raised_id(rule_id.encode(), subject.encode(), city.observation_id(name)))
 
 
 async def ledger_of(correlators: list[Correlator]) -> dict[str, int]:
@@ -104,6 +104,17 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 90) -
     async with asyncio.timeout(seconds):
         while not await condition():  # noqa: ASYNC110 - processes are asked over HTTP
             await asyncio.sleep(0.1)
+
+
+async def settled(correlators: list[Correlator]) -> None:
+    """Returns once they hold all partitions between them: a ledger is part of a partition's state."""
+
+    async def all_held() -> bool:
+        return sum([await one.partitions() for one in correlators]) == PARTITIONS
+
+    for one in correlators:
+        await one.until_ready()
+    await until(all_held)
 
 
 async def complete(correlators: list[Correlator], received: int) -> bool:
@@ -127,8 +138,7 @@ async def test_twenty_kills_in_a_stream_lose_no_alert_and_invent_none(
         await kafka.publish_city(city)
     for one in correlators:
         one.start()
-    for one in correlators:
-        await one.until_ready()
+    await settled(correlators)
     before = await ledger_of(correlators)
     stream, ended = Stream(kafka, cities), asyncio.Event()
     async with kafka.reader("dispatch", "alerts") as alerts:
@@ -139,8 +149,7 @@ async def test_twenty_kills_in_a_stream_lose_no_alert_and_invent_none(
         await asyncio.gather(*(killed_again_and_again(one) for one in correlators))
         ended.set()
         await sending
-        for one in correlators:
-            await one.until_ready()
+        await settled(correlators)
 
         # then what is raised is what should be, some of it more than once, under the same ids
         rules = {rule for city in cities for rule in (city.hit_rule, city.dwell_rule)}

@@ -11,8 +11,9 @@ from faust.types import TP
 
 from alerthub.api.v1.observation_pb2 import DeadLetter, Observation, ObservationBatch
 from alerthub.domain.versions import ACTIVATION_LEAD_MS
-from services.correlator.application import Budget, build_application, build_table
+from services.correlator.application import build_application, build_table
 from services.correlator.checkpoint import Checkpoint
+from services.correlator.consumer import Budget
 from services.correlator.handlers import MAXIMUM_ALERT_BYTES, MAXIMUM_OBSERVATIONS, BatchHandler
 from services.correlator.replicas import Reference
 from services.correlator.settings import CorrelatorSettings
@@ -56,8 +57,9 @@ class Worker:
         self.gate = Gate()
         self.gate.opened.set()
         self.letters: list[DeadLetter] = []
+        self.read_again: list[tuple[int, int]] = []
         self.working = Working(build_table(build_application(CorrelatorSettings())))
-        self.working.begin([3], b"topic")
+        self.working.begin({3: None}, b"topic")
         self.checkpoint = Checkpoint(capture=list, send=self.never, keep=lambda _: None, generation=lambda: 0)
         self.reference = Reference()
         self.handler = BatchHandler(
@@ -67,8 +69,12 @@ class Worker:
             checkpoint=self.checkpoint,
             send_alert=self.never,
             send_dead_letter=self.put_aside,
+            read_again=self.go_back,
             clock=lambda: NOW,
         )
+
+    async def go_back(self, partition: int, offset: int) -> None:
+        self.read_again.append((partition, offset))
 
     def never(self, *_: object) -> asyncio.Future[object]:
         raise AssertionError
@@ -134,7 +140,7 @@ async def test_a_batch_whose_partition_was_taken_away_while_it_waited_is_not_app
 
     # when the partition goes away and comes back before the gate opens
     worker.working.end()
-    worker.working.begin([3], b"topic")
+    worker.working.begin({3: None}, b"topic")
     worker.gate.opened.set()
     await taking
 
@@ -188,6 +194,49 @@ async def test_a_dead_letter_that_is_replayed_is_not_counted_again() -> None:
 
     assert len(worker.letters) == 1
     assert worker.checkpoint.waiting == 2
+
+
+async def test_a_batch_that_was_passed_over_is_read_again_before_any_later_one_is_applied() -> None:
+    worker = Worker()
+    await worker.handler.take(good(0))
+
+    # when the second does not come, but those after it do
+    await worker.handler.take(good(2))
+    await worker.handler.take(good(3))
+
+    # then none of them is applied, and the second is asked for, once
+    assert worker.read_again == [(3, 1)]
+    assert worker.working.state(3).counts.received == 1
+    assert worker.checkpoint.waiting == 1
+
+    # and when it comes, with those after it, all go on
+    for offset in (1, 2, 3):
+        await worker.handler.take(good(offset))
+    assert worker.working.state(3).counts.received == 4
+    assert worker.read_again == [(3, 1)]
+
+
+async def test_the_first_batch_must_be_the_one_after_what_is_committed() -> None:
+    worker = Worker()
+    worker.working.begin({3: 5}, b"topic")
+
+    await worker.handler.take(good(6))
+    assert worker.read_again == [(3, 5)]
+    assert worker.checkpoint.waiting == 0
+
+    await worker.handler.take(good(5))
+    assert worker.checkpoint.waiting == 1
+
+
+async def test_a_batch_that_is_in_the_state_already_need_not_come_again() -> None:
+    # given that the batches up to 5 were committed after the offsets had been asked for
+    worker = Worker()
+    worker.working.begin({3: 5}, b"topic")
+    worker.working.state(3).offset = 5
+
+    await worker.handler.take(good(6))
+
+    assert worker.checkpoint.waiting == 1
 
 
 async def test_an_alert_that_kafka_would_refuse_is_told_instead_of_stopping_everything() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.correlator.positions import Position
-from services.correlator.watchdog import Watchdog, lag, lost
+from services.correlator.watchdog import Waiting, Watchdog, lag, lost
 
 
 class Clock:
@@ -62,3 +62,26 @@ def test_a_committed_offset_below_the_logs_start_is_told_with_the_number_lost() 
 
 def test_the_lag_is_what_is_not_committed() -> None:
     assert lag([Position(0, 10, 4), Position(2, 10, None), Position(0, 5, 5)]) == 14
+
+
+def test_waiting_for_the_same_too_long_is_told() -> None:
+    clock = [0.0]
+    waiting = Waiting(60, clock=lambda: clock[0])
+    assert not waiting.too_long(7)
+    clock[0] = 60
+    assert not waiting.too_long(7)
+    clock[0] = 61
+    assert waiting.too_long(7)
+
+
+def test_progress_and_having_nothing_to_wait_for_begin_anew() -> None:
+    clock = [0.0]
+    waiting = Waiting(60, clock=lambda: clock[0])
+    waiting.too_long(7)
+    clock[0] = 50
+    assert not waiting.too_long(8)
+    clock[0] = 100
+    assert not waiting.too_long(8)
+    assert not waiting.too_long(None)
+    clock[0] = 200
+    assert not waiting.too_long(8)
