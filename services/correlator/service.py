@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from alerthub.domain.errors import Retry
 from alerthub.http import OperationsServer
+from alerthub.process import Parts
 from alerthub.telemetry import logger
 from services.correlator import agents, dead_letters, metrics, watchdog
 from services.correlator.application import (
@@ -56,7 +57,7 @@ class Service:
         self._settings = settings
         self._registry = registry
         self._source = source
-        self._failure: asyncio.Future[BaseException] | None = None
+        self._parts = Parts()
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         self.reference = reference or Reference()
@@ -64,7 +65,7 @@ class Service:
 
     async def start(self) -> None:
         """Begins; returns before the state is recovered and the replicas are read: readiness tells."""
-        self._failure = asyncio.get_running_loop().create_future()
+        self._parts.open()
         # Faust logs records that it could not send with their keys and values, which hold tokens (S5).
         logging.getLogger("faust.topics").setLevel(logging.CRITICAL)
         self._wire()
@@ -85,7 +86,7 @@ class Service:
             settings.kafka,
             self.reference,
             client_id=f"{settings.service}-{settings.instance}",
-            on_failure=self._fail,
+            on_failure=self._parts.fail,
         )
         self.positions = Positions(settings.kafka, topic=OBSERVATIONS, group=APPLICATION_ID)
         self.checkpoint = Checkpoint(
@@ -140,7 +141,7 @@ class Service:
             # The next owner begins at the checkpoint before.
             log.warning("revocation_checkpoint_timed_out")
         except Exception as error:  # noqa: BLE001 - whatever it was, the process must not go on
-            self._fail(error)
+            self._parts.fail(error)
         finally:
             self.working.end()
             self.checkpoint.forget()
@@ -151,7 +152,7 @@ class Service:
         try:
             await self._begin()
         except Exception as error:  # noqa: BLE001 - Faust ignores what a callback raises
-            self._fail(error)
+            self._parts.fail(error)
 
     async def _begin(self) -> None:
         generation = self._generation()
@@ -244,18 +245,11 @@ class Service:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._fail(error)
-
-    def _fail(self, error: BaseException) -> None:
-        if self._failure is not None and not self._failure.done():
-            log.error("correlator_failed", exc_info=(type(error), error, error.__traceback__))
-            self._failure.set_result(error)
+            self._parts.fail(error)
 
     async def failed(self) -> BaseException:
         """Returns when a part ended that only a restart mends."""
-        if self._failure is None:
-            raise RuntimeError("the service was not started")
-        return await asyncio.shield(self._failure)
+        return await self._parts.failed()
 
     def _operations_server(self) -> OperationsServer:
         self._ledger = metrics.Ledger(self.working.totals)
@@ -282,9 +276,8 @@ class Service:
         return None
 
     def _failure_check(self) -> str | None:
-        if self._failure is not None and self._failure.done():
-            return f"ended by {type(self._failure.result()).__name__}"
-        return None
+        failure = self._parts.failure
+        return None if failure is None else f"ended by {type(failure).__name__}"
 
     async def stop(self) -> None:
         """Writes down what was applied, then leaves the group."""
@@ -292,7 +285,7 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._failure is not None and not self._failure.done() and self.working.open:
+        if self._parts.failure is None and self.working.open:
             await self._last_checkpoint()
         await self.application.stop()
         await self.replicas.stop()

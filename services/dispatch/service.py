@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Callable
 
-from google.protobuf.message import DecodeError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerthub import kafka, postgres
 from alerthub.alert_events import AlertEventTail
-from alerthub.api.v1 import registry_pb2
 from alerthub.audit import AuditSequencer
 from alerthub.audit_api import AuditServicer
 from alerthub.audit_signing import HeadSigner
-from alerthub.domain.errors import DeadLetter
 from alerthub.evidence import EvidenceStore
 from alerthub.grpc import GrpcServer, serve, service_channel
 from alerthub.http import OperationsServer
-from alerthub.identity import RevocationEntry, RevocationList
+from alerthub.identity import RevocationList
 from alerthub.outbox import OutboxRelay
+from alerthub.process import Parts
 from alerthub.replica import CompactedReplica
 from alerthub.telemetry import logger
 from services.dispatch.consumer import Decode, RaisedConsumer, call_decoder, decode_alert
@@ -47,12 +43,6 @@ times."""
 Check = Callable[[], str | None]
 
 
-class _Part(Protocol):
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
-
-
 class Service:
     """Dispatch: `start`, `stop`, and `failed`, which ends when the process should."""
 
@@ -65,16 +55,15 @@ class Service:
         self._engine = postgres.engine(pool)
         self._producer = kafka.producer(settings.kafka, client_id=self._client_id)
         self._revocations = RevocationList()
-        self._failure: asyncio.Future[BaseException] | None = None
-        self._stops: list[Callable[[], Awaitable[None]]] = []
-        self.fleet = Fleet(settings, client_id=self._client_id, on_failure=self._fail)
+        self._parts = Parts()
+        self.fleet = Fleet(settings, client_id=self._client_id, on_failure=self._parts.fail)
         self._surroundings = Surroundings(self.fleet, settings.deadline_times())
         self.entries = Entries(self._engine, self._surroundings)
         self.timers = Timers(
             self._engine,
             self._surroundings,
             grace_ms=settings.outage_grace_ms,
-            on_failure=self._fail,
+            on_failure=self._parts.fail,
         )
         self._evidence = EvidenceStore(settings.evidence_url)
         self.housekeeping = Housekeeping(
@@ -82,7 +71,7 @@ class Service:
             self._evidence,
             raised_kept_days=settings.raised_kept_days,
             evidence_kept_days=settings.evidence_kept_days,
-            on_failure=self._fail,
+            on_failure=self._parts.fail,
         )
         self.intake = Intake(self._engine, self._surroundings)
         self.handlers = Handlers(self._engine, self._surroundings, precision_floor=settings.precision_floor)
@@ -97,13 +86,13 @@ class Service:
     async def start(self) -> None:
         """Migrates, reads the replicas, then takes alerts and listens. Raises what stands in the way."""
         settings = self._settings
-        self._failure = asyncio.get_running_loop().create_future()
+        self._parts.open()
         await postgres.migrate(settings.postgres, "services.dispatch")
-        self._stops.append(self._engine.dispose)
+        self._parts.on_stop(self._engine.dispose)
         await self._producer.start()
-        self._stops.append(self._producer.stop)
+        self._parts.on_stop(self._producer.stop)
         channel = service_channel(settings, settings.addresses.watchlist)
-        self._stops.append(channel.close)
+        self._parts.on_stop(channel.close)
         sealing = Sealing(
             self._engine,
             self._surroundings,
@@ -111,13 +100,15 @@ class Service:
             channel,
             timeout_seconds=settings.sealing_timeout_seconds,
             gives_up_after_seconds=settings.sealing_gives_up_after_seconds,
-            on_failure=self._fail,
+            on_failure=self._parts.fail,
         )
         DEGRADED.labels("watchlist").set_function(lambda: float(sealing.check() is not None))
-        tail = AlertEventTail(settings.kafka, client_id=f"{self._client_id}-events", on_failure=self._fail)
+        tail = AlertEventTail(
+            settings.kafka, client_id=f"{self._client_id}-events", on_failure=self._parts.fail
+        )
         checks = await self._start_parts(sealing, tail)
         self.operations = OperationsServer(settings, checks)
-        await self._begin(self.operations)
+        await self._parts.begin(self.operations)
         self.grpc = await serve(
             settings,
             [
@@ -128,7 +119,7 @@ class Service:
             audience=AUDIENCE,
             revocations=self._revocations,
         )
-        self._stops.append(self.grpc.stop)
+        self._parts.on_stop(self.grpc.stop)
 
     async def _start_parts(self, sealing: Sealing, tail: AlertEventTail) -> dict[str, Check]:
         """Everything that runs by itself; returns the readiness checks. Watchlist being away degrades sealing
@@ -143,20 +134,23 @@ class Service:
             settings.kafka,
             "revocations",
             client_id=f"{self._client_id}-revocations",
-            apply=self._apply_revocation,
-            on_failure=self._fail,
+            apply=self._revocations.apply,
+            on_failure=self._parts.fail,
         )
         entry_tail = EntryTail(
-            settings.kafka, self.entries, client_id=f"{self._client_id}-watchlist", on_failure=self._fail
+            settings.kafka,
+            self.entries,
+            client_id=f"{self._client_id}-watchlist",
+            on_failure=self._parts.fail,
         )
         for part in (database, relay, sequencer, revocations, self.fleet, entry_tail, tail, sealing):
-            await self._begin(part)
+            await self._parts.begin(part)
         # An alert that came before the units are known would be escalated for want of them.
         await self.fleet.wait_until_read()
         alerts = self._consumer("alerts", decode_alert, sealing)
         calls = self._consumer("calls", call_decoder(self.fleet), sealing)
         for each in (alerts, calls, self.timers, self.housekeeping):
-            await self._begin(each)
+            await self._parts.begin(each)
         return {
             "database": database,
             "outbox": relay.check,
@@ -179,39 +173,16 @@ class Service:
             producer=self._producer,
             batch_records=self._settings.batch_records,
             on_sealing=sealing.begin,
-            on_failure=self._fail,
+            on_failure=self._parts.fail,
         )
-
-    def _apply_revocation(self, subject: str, value: bytes | None) -> None:
-        if value is None:
-            self._revocations.forget(subject)
-            return
-        try:
-            message = registry_pb2.Revocation.FromString(value)
-        except DecodeError:
-            raise DeadLetter("a value that is no revocation") from None
-        self._revocations.put(
-            RevocationEntry(message.subject, message.version, message.revoked_at_ms, message.reinstated)
-        )
-
-    async def _begin(self, part: _Part) -> None:
-        self._stops.append(part.stop)
-        await part.start()
-
-    def _fail(self, error: BaseException) -> None:
-        if self._failure is not None and not self._failure.done():
-            self._failure.set_result(error)
 
     async def failed(self) -> BaseException:
         """Returns when a part ended that only a restart mends."""
-        if self._failure is None:
-            raise RuntimeError("the service was not started")
-        return await asyncio.shield(self._failure)
+        return await self._parts.failed()
 
     async def stop(self) -> None:
         """Ends everything in the reverse order of its start."""
-        while self._stops:
-            await self._stops.pop()()
+        await self._parts.stop()
 
 
 def build(settings: DispatchSettings) -> Service:

@@ -12,13 +12,13 @@ from aiokafka.errors import KafkaError
 from grpc.aio import Channel
 
 from alerthub import kafka
-from alerthub.api.v1.registry_pb2 import Revocation
 from alerthub.api.v1.watchlist_pb2_grpc import KeyServiceStub
 from alerthub.domain.errors import Retry
 from alerthub.evidence import EvidenceStore
 from alerthub.grpc import GrpcServer, serve, service_channel
 from alerthub.http import OperationsServer
-from alerthub.identity import RevocationEntry, RevocationList
+from alerthub.identity import RevocationList
+from alerthub.process import Parts
 from alerthub.replica import CompactedReplica
 from alerthub.telemetry import logger
 from services.gateway import metrics
@@ -53,7 +53,7 @@ class Service:
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
         self._tasks: set[asyncio.Task[None]] = set()
-        self._failed: asyncio.Future[BaseException] | None = None
+        self._parts = Parts()
         self._producers: list[AIOKafkaProducer] = []
         self._replicas: list[CompactedReplica] = []
         self._operations: OperationsServer | None = None
@@ -88,7 +88,7 @@ class Service:
         """Starts everything; returns once it listens, which is before it is ready: until then it answers
         503."""
         settings = self._settings
-        self._failed = asyncio.get_running_loop().create_future()
+        self._parts.open()
         self._operations = OperationsServer(settings, {"kafka": lambda: self._waiting or None})
         await self._operations.start()
 
@@ -100,7 +100,7 @@ class Service:
         directory = DeviceDirectory(partitions)
         revocations = RevocationList()
         devices = self._replica("devices", directory.apply)
-        revoked = self._replica("revocations", _revocations_into(revocations))
+        revoked = self._replica("revocations", revocations.apply)
         self._channel = service_channel(settings, settings.addresses.watchlist)
         keys = KeyHolder(
             KeyServiceStub(self._channel),
@@ -119,7 +119,7 @@ class Service:
             maximum_in_flight=settings.maximum_in_flight,
             wait_seconds=settings.kafka_wait_seconds,
             now_ms=_now_ms,
-            on_failure=self._fail,
+            on_failure=self._parts.fail,
         )
         evidence = EvidenceStore(
             settings.evidence_url,
@@ -180,11 +180,9 @@ class Service:
             hand_validated=HAND_VALIDATED,
         )
 
-    async def wait_for_failure(self) -> BaseException:
+    async def failed(self) -> BaseException:
         """Returns what went wrong when only a restart helps."""
-        if self._failed is None:
-            raise RuntimeError("the gateway was not started")
-        return await asyncio.shield(self._failed)
+        return await self._parts.failed()
 
     async def stop(self) -> None:
         """Takes nothing more, lets what is in flight reach Kafka, and ends."""
@@ -228,7 +226,7 @@ class Service:
             topic,
             client_id=f"{self._settings.gateway_id}-{topic}",
             apply=apply,
-            on_failure=self._fail,
+            on_failure=self._parts.fail,
         )
         self._replicas.append(replica)
         return replica
@@ -240,23 +238,7 @@ class Service:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():
-            self._fail(task.exception() or RuntimeError("a task that runs for ever has ended"))
-
-    def _fail(self, error: BaseException) -> None:
-        if self._failed is not None and not self._failed.done():
-            log.error("gateway_failed", exc_info=error)
-            self._failed.set_result(error)
-
-
-def _revocations_into(revocations: RevocationList) -> Callable[[str, bytes | None], None]:
-    def apply(key: str, value: bytes | None) -> None:
-        if value is None:
-            revocations.forget(key)
-            return
-        told = Revocation.FromString(value)
-        revocations.put(RevocationEntry(told.subject, told.version, told.revoked_at_ms, told.reinstated))
-
-    return apply
+            self._parts.fail(task.exception() or RuntimeError("a task that runs for ever has ended"))
 
 
 async def _watermarks(packer: BatchPacker, keys: KeyHolder, intake: Intake) -> None:

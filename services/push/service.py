@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Protocol
-
-from google.protobuf.message import DecodeError
+from collections.abc import Callable
 
 from alerthub import kafka
 from alerthub.alert_events import AlertEventTail
-from alerthub.api.v1 import registry_pb2
-from alerthub.domain.errors import DeadLetter
 from alerthub.grpc import GrpcServer, serve, service_channel
 from alerthub.http import OperationsServer
-from alerthub.identity import RevocationEntry, RevocationList, TokenVerifier
+from alerthub.identity import RevocationList, TokenVerifier
+from alerthub.process import Parts
 from alerthub.replica import CompactedReplica
 from alerthub.telemetry import logger
 from alerthub.units import UnitDirectory
@@ -30,12 +26,6 @@ log = logger(__name__)
 AUDIENCE = "push"
 
 
-class _Part(Protocol):
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
-
-
 class Service:
     """Push: `start`, `stop`, and `failed`, which ends when the process should."""
 
@@ -45,8 +35,7 @@ class Service:
         self._producer = kafka.producer(settings.kafka, client_id=self._client_id)
         self.revocations = RevocationList()
         self.units = UnitDirectory()
-        self._failure: asyncio.Future[BaseException] | None = None
-        self._stops: list[Callable[[], Awaitable[None]]] = []
+        self._parts = Parts()
         self.streams: Streams | None = None
         self.operations: OperationsServer | None = None
         self.grpc: GrpcServer | None = None
@@ -54,18 +43,21 @@ class Service:
     async def start(self) -> None:
         """Reads units and revocations, then takes terminals."""
         settings = self._settings
-        self._failure = asyncio.get_running_loop().create_future()
+        self._parts.open()
         await self._producer.start()
-        self._stops.append(self._producer.stop)
+        self._parts.on_stop(self._producer.stop)
         dispatch = service_channel(settings, settings.addresses.dispatch)
         watchlist = service_channel(settings, settings.addresses.watchlist)
-        self._stops += [dispatch.close, watchlist.close]
-        tail = AlertEventTail(settings.kafka, client_id=f"{self._client_id}-events", on_failure=self._fail)
+        for channel in (dispatch, watchlist):
+            self._parts.on_stop(channel.close)
+        tail = AlertEventTail(
+            settings.kafka, client_id=f"{self._client_id}-events", on_failure=self._parts.fail
+        )
         units = self._replica("units", self.units.apply)
-        revoked = self._replica("revocations", self._apply_revocation)
-        self.streams = Streams(settings, dispatch, on_failure=self._fail)
+        revoked = self._replica("revocations", self.revocations.apply)
+        self.streams = Streams(settings, dispatch, on_failure=self._parts.fail)
         for part in (tail, units, revoked, self.streams):
-            await self._begin(part)
+            await self._parts.begin(part)
         self.operations = OperationsServer(
             settings,
             {
@@ -75,7 +67,7 @@ class Service:
                 "dispatch": self.streams.ready,
             },
         )
-        await self._begin(self.operations)
+        await self._parts.begin(self.operations)
         # Who is revoked and who is on shift must be known before anybody is let in.
         await _until_read(units, revoked)
         await tail.wait_until_ready()
@@ -97,7 +89,7 @@ class Service:
             audience=AUDIENCE,
             revocations=self.revocations,
         )
-        self._stops.append(self.grpc.stop)
+        self._parts.on_stop(self.grpc.stop)
 
     def _replica(self, topic: str, apply: Callable[[str, bytes | None], None]) -> CompactedReplica:
         return CompactedReplica(
@@ -105,41 +97,18 @@ class Service:
             topic,
             client_id=f"{self._client_id}-{topic}",
             apply=apply,
-            on_failure=self._fail,
+            on_failure=self._parts.fail,
         )
-
-    def _apply_revocation(self, subject: str, value: bytes | None) -> None:
-        if value is None:
-            self.revocations.forget(subject)
-            return
-        try:
-            message = registry_pb2.Revocation.FromString(value)
-        except DecodeError:
-            raise DeadLetter("a value that is no revocation") from None
-        self.revocations.put(
-            RevocationEntry(message.subject, message.version, message.revoked_at_ms, message.reinstated)
-        )
-
-    async def _begin(self, part: _Part) -> None:
-        self._stops.append(part.stop)
-        await part.start()
-
-    def _fail(self, error: BaseException) -> None:
-        if self._failure is not None and not self._failure.done():
-            self._failure.set_result(error)
 
     async def failed(self) -> BaseException:
         """Returns when a part ended that only a restart mends."""
-        if self._failure is None:
-            raise RuntimeError("the service was not started")
-        return await asyncio.shield(self._failure)
+        return await self._parts.failed()
 
     async def stop(self) -> None:
         """Ends everything in the reverse order of its start."""
         if self.streams is not None:
             await self.streams.stop()
-        while self._stops:
-            await self._stops.pop()()
+        await self._parts.stop()
 
 
 async def _until_read(*replicas: CompactedReplica) -> None:

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol
 
-from google.protobuf.message import DecodeError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alerthub import kafka, postgres
-from alerthub.api.v1 import registry_pb2
 from alerthub.audit import AuditSequencer
 from alerthub.audit_api import AuditServicer
 from alerthub.audit_signing import HeadSigner
-from alerthub.domain.errors import DeadLetter
 from alerthub.grpc import GrpcServer, serve
 from alerthub.http import OperationsServer
 from alerthub.identity import (
     NotAuthenticatedError,
-    RevocationEntry,
     RevocationList,
     TokenSigner,
     TokenVerifier,
 )
 from alerthub.outbox import BookmarkPublisher, Message, OutboxRelay
+from alerthub.process import Part, Parts
 from alerthub.replica import CompactedReplica
 from alerthub.republisher import Republisher
 from alerthub.telemetry import logger
@@ -43,12 +38,6 @@ from services.registry.topic_versions import OWNED_TOPICS, REVOCATIONS, TopicVer
 log = logger(__name__)
 
 AUDIENCE = "registry"
-
-
-class _Part(Protocol):
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
 
 
 def now_ms() -> int:
@@ -68,17 +57,16 @@ class Service:
         self._producer = kafka.producer(settings.kafka, client_id=self._client_id)
         self._revocations = RevocationList()
         self._versions = TopicVersions()
-        self._failure: asyncio.Future[BaseException] | None = None
-        self._stops: list[Callable[[], Awaitable[None]]] = []
+        self._parts = Parts()
         self.operations: OperationsServer | None = None
         self.grpc: GrpcServer | None = None
 
     async def start(self) -> None:
         """Migrates, makes the first accounts, then listens. Raises what stands in the way."""
         settings = self._settings
-        self._failure = asyncio.get_running_loop().create_future()
+        self._parts.open()
         await postgres.migrate(settings.postgres, "services.registry")
-        self._stops.append(self._engine.dispose)
+        self._parts.on_stop(self._engine.dispose)
         accounts = AccountHandlers(
             self._engine,
             passwords=Passwords(concurrency=settings.sign_in_concurrency, queue=settings.sign_in_queue),
@@ -90,17 +78,17 @@ class Service:
             made = await accounts.bootstrap(settings.bootstrap_accounts_file)
             log.info("accounts_bootstrapped", accounts=made)
         await self._producer.start()
-        self._stops.append(self._producer.stop)
+        self._parts.on_stop(self._producer.stop)
         checks = await self._start_publishing()
         self.operations = OperationsServer(settings, checks)
-        await self._begin(self.operations)
+        await self._parts.begin(self.operations)
         self.grpc = await serve(
             settings,
             [*self._servicers(accounts), AuditServicer(self._engine)],
             audience=AUDIENCE,
             revocations=self._revocations,
         )
-        self._stops.append(self.grpc.stop)
+        self._parts.on_stop(self.grpc.stop)
 
     async def _start_publishing(self) -> dict[str, Callable[[], str | None]]:
         """Outbox, bookmarks, replica of revocations, republishers, audit; returns the readiness checks."""
@@ -116,14 +104,14 @@ class Service:
             settings.kafka,
             REVOCATIONS,
             client_id=self._client_id,
-            apply=partial(apply_revocation, self._revocations),
-            on_failure=self._fail,
+            apply=self._revocations.apply,
+            on_failure=self._parts.fail,
         )
         republishers = [self._republisher(topic) for topic in OWNED_TOPICS]
         bookmarks = BookmarkPublisher(self._producer, OWNED_TOPICS, relay)
-        parts: tuple[_Part, ...] = (database, relay, bookmarks, sequencer, revocations, *republishers)
+        parts: tuple[Part, ...] = (database, relay, bookmarks, sequencer, revocations, *republishers)
         for part in parts:
-            await self._begin(part)
+            await self._parts.begin(part)
         checks: dict[str, Callable[[], str | None]] = {
             "database": database,
             "outbox": relay.check,
@@ -150,7 +138,7 @@ class Service:
             version_of=partial(self._versions.note, topic),
             versions=versions,
             values=values,
-            on_failure=self._fail,
+            on_failure=self._parts.fail,
         )
 
     def _servicers(self, accounts: AccountHandlers) -> tuple[object, ...]:
@@ -189,24 +177,13 @@ class Service:
             return lambda: "the token verification key is not that of the signing key"
         return lambda: None
 
-    async def _begin(self, part: _Part) -> None:
-        self._stops.append(part.stop)
-        await part.start()
-
-    def _fail(self, error: BaseException) -> None:
-        if self._failure is not None and not self._failure.done():
-            self._failure.set_result(error)
-
     async def failed(self) -> BaseException:
         """Returns when a part ended that only a restart mends."""
-        if self._failure is None:
-            raise RuntimeError("the service was not started")
-        return await asyncio.shield(self._failure)
+        return await self._parts.failed()
 
     async def stop(self) -> None:
         """Ends everything in the reverse order of its start."""
-        while self._stops:
-            await self._stops.pop()()
+        await self._parts.stop()
 
     @property
     def engine(self) -> AsyncEngine:
@@ -219,20 +196,6 @@ async def _versions_on(topic: str, connection: AsyncConnection) -> dict[str, int
 
 async def _messages_on(topic: str, connection: AsyncConnection, keys: Sequence[str]) -> list[Message]:
     return await store.messages_on(connection, topic, keys)
-
-
-def apply_revocation(revocations: RevocationList, subject: str, value: bytes | None) -> None:
-    """Takes one value of the topic. Raises DeadLetter for one that nobody of us wrote."""
-    if value is None:
-        revocations.forget(subject)
-        return
-    try:
-        message = registry_pb2.Revocation.FromString(value)
-    except DecodeError:
-        raise DeadLetter("a value that is no revocation") from None
-    revocations.put(
-        RevocationEntry(message.subject, message.version, message.revoked_at_ms, message.reinstated)
-    )
 
 
 def build(settings: RegistrySettings) -> Service:

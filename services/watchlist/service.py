@@ -5,24 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from typing import Protocol
 
 from aiokafka.errors import KafkaError
-from google.protobuf.message import DecodeError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alerthub import kafka, postgres
-from alerthub.api.v1 import registry_pb2, watchlist_pb2
+from alerthub.api.v1 import watchlist_pb2
 from alerthub.audit import AuditSequencer
 from alerthub.audit_api import AuditServicer
 from alerthub.audit_signing import HeadSigner
-from alerthub.domain.errors import DeadLetter
 from alerthub.grpc import GrpcServer, serve
 from alerthub.http import OperationsServer
-from alerthub.identity import RevocationEntry, RevocationList, TokenVerifier
+from alerthub.identity import RevocationList, TokenVerifier
 from alerthub.keys import FileKeyProvider
 from alerthub.outbox import BookmarkPublisher, Message, OutboxRelay
+from alerthub.process import Parts
 from alerthub.replica import CompactedReplica
 from alerthub.republisher import Republisher
 from alerthub.telemetry import logger
@@ -45,12 +42,6 @@ REVOCATIONS = "revocations"
 BROKER_WAIT_SECONDS = 60.0
 
 
-class _Part(Protocol):
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
-
-
 class Service:
     """The watchlist: `start`, `stop`, and `failed`, which ends when the process should."""
 
@@ -62,8 +53,7 @@ class Service:
         self._publisher = Publisher(self._keys)
         self._producer = kafka.producer(settings.kafka, client_id=self._client_id)
         self._revocations = RevocationList()
-        self._failure: asyncio.Future[BaseException] | None = None
-        self._stops: list[Callable[[], Awaitable[None]]] = []
+        self._parts = Parts()
         self.key_handlers = KeyHandlers(self._engine, self._keys, settings.timing())
         self.jobs = Jobs(
             self._engine,
@@ -79,9 +69,9 @@ class Service:
     async def start(self) -> None:
         """Migrates, makes the first keys, then listens. Raises what stands in the way."""
         settings = self._settings
-        self._failure = asyncio.get_running_loop().create_future()
+        self._parts.open()
         await postgres.migrate(settings.postgres, "services.watchlist")
-        self._stops.append(self._engine.dispose)
+        self._parts.on_stop(self._engine.dispose)
         # Before anything is published, answered or given: a database older than its topics is found now
         # (C19).
         published = await read_published(settings.kafka, client_id=self._client_id)
@@ -89,14 +79,14 @@ class Service:
         await catch_up(self._engine, self._publisher, published, now_ms=now_ms())
         await self._start_producer()
         self.operations = OperationsServer(settings, await self._start_parts())
-        await self._begin(self.operations)
+        await self._parts.begin(self.operations)
         self.grpc = await serve(
             settings,
             self._servicers(),
             audience=AUDIENCE,
             revocations=self._revocations,
         )
-        self._stops.append(self.grpc.stop)
+        self._parts.on_stop(self.grpc.stop)
 
     async def _start_producer(self) -> None:
         """Waits for a broker that is starting, or whose access rules have not reached it yet."""
@@ -112,7 +102,7 @@ class Service:
                 await asyncio.sleep(0.5)
                 self._producer = kafka.producer(self._settings.kafka, client_id=self._client_id)
             else:
-                self._stops.append(self._producer.stop)
+                self._parts.on_stop(self._producer.stop)
                 return
 
     def _servicers(self) -> Sequence[object]:
@@ -147,8 +137,8 @@ class Service:
             settings.kafka,
             REVOCATIONS,
             client_id=self._client_id,
-            apply=partial(_apply_revocation, self._revocations),
-            on_failure=self._fail,
+            apply=self._revocations.apply,
+            on_failure=self._parts.fail,
         )
         self.entries_republisher = entries = self._republisher(
             "watchlist",
@@ -164,7 +154,7 @@ class Service:
         )
         parts = (database, relay, bookmarks, sequencer, revocations, entries, matching, self.jobs)
         for part in parts:
-            await self._begin(part)
+            await self._parts.begin(part)
         return {
             "database": database,
             "outbox": relay.check,
@@ -193,7 +183,7 @@ class Service:
             version_of=version_of,
             versions=versions,
             values=values,
-            on_failure=self._fail,
+            on_failure=self._parts.fail,
         )
 
     async def _entry_messages(
@@ -212,24 +202,13 @@ class Service:
             for stored in await store.entries_by_id(connection, entry_ids)
         ]
 
-    async def _begin(self, part: _Part) -> None:
-        self._stops.append(part.stop)
-        await part.start()
-
-    def _fail(self, error: BaseException) -> None:
-        if self._failure is not None and not self._failure.done():
-            self._failure.set_result(error)
-
     async def failed(self) -> BaseException:
         """Returns when a part ended that only a restart mends."""
-        if self._failure is None:
-            raise RuntimeError("the service was not started")
-        return await asyncio.shield(self._failure)
+        return await self._parts.failed()
 
     async def stop(self) -> None:
         """Ends everything in the reverse order of its start."""
-        while self._stops:
-            await self._stops.pop()()
+        await self._parts.stop()
 
     @property
     def engine(self) -> AsyncEngine:
@@ -247,19 +226,6 @@ async def _matching_messages(connection: AsyncConnection, _: Sequence[str]) -> S
         return []
     value = matching_value(state.matching, active_from_ms=state.active_from_ms)
     return [Message("matching", MATCHING_KEY, state.matching.in_force.version, value)]
-
-
-def _apply_revocation(revocations: RevocationList, subject: str, value: bytes | None) -> None:
-    if value is None:
-        revocations.forget(subject)
-        return
-    try:
-        message = registry_pb2.Revocation.FromString(value)
-    except DecodeError:
-        raise DeadLetter("a value that is no revocation") from None
-    revocations.put(
-        RevocationEntry(message.subject, message.version, message.revoked_at_ms, message.reinstated)
-    )
 
 
 def build(settings: WatchlistSettings) -> Service:
