@@ -6,11 +6,13 @@ A new RPC, or one opened to somebody else, fails here until a person has changed
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import pkgutil
 import time
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,13 +148,15 @@ def _proto_of(module_name: str) -> str:
 
 
 async def call(channel: grpc.aio.Channel, method: MethodDescriptor) -> grpc.StatusCode:
-    """The status of an empty request."""
+    """The status of an empty request, or of a stream without any."""
     path = method_path(method)
     call_object: Any
-    if method.client_streaming and method.server_streaming:
-        call_object = channel.stream_stream(path)(iter([b""]), timeout=10)
-    elif method.client_streaming:
-        call_object = channel.stream_unary(path)(iter([b""]), timeout=10)
+    if method.client_streaming:
+        stream = channel.stream_stream if method.server_streaming else channel.stream_unary
+        call_object = stream(path)(timeout=10)
+        # A request that is written when the server has refused already would be told as cancelled.
+        with suppress(asyncio.InvalidStateError):
+            await call_object.done_writing()
     elif method.server_streaming:
         call_object = channel.unary_stream(path)(b"", timeout=10)
     else:
