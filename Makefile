@@ -34,11 +34,11 @@ demo: setup ## Starts the hub with a demo city and shows what happens; Ctrl-C st
 
 test: setup ## Passes all tests on real Kafka, PostgreSQL and gRPC; prints coverage
 	@$(BIN)/coverage erase
-	$(BIN)/pytest tests/unit tests/contract --cov --cov-report=
+	$(BIN)/pytest tests/unit tests/contract -n auto --cov --cov-report=
 	$(BIN)/pytest tests/e2e tests/integration --cov --cov-append --cov-report=term:skip-covered
 
 test-unit: setup ## Passes the fast tests
-	$(BIN)/pytest tests/unit tests/contract
+	$(BIN)/pytest tests/unit tests/contract -n auto
 
 lint: setup $(BUF) ## Checks style, types, imports, the wire and known vulnerabilities
 	$(BIN)/ruff check .
