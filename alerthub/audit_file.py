@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from alerthub.api.v1 import audit_pb2
 from alerthub.domain.audit_chain import AuditHead, AuditRow
 from alerthub.domain.errors import Refuse
 
@@ -20,6 +21,35 @@ class AuditFile:
 
     rows: tuple[AuditRow, ...]
     heads: tuple[AuditHead, ...]
+
+
+def row_of(message: audit_pb2.AuditRow) -> AuditRow:
+    """A row as the audit service sends it."""
+    return AuditRow(
+        row_id=message.row_id,
+        time_ms=message.time_ms,
+        service=message.service,
+        actor=message.actor,
+        action=message.action,
+        subject=message.subject,
+        reason=message.reason,
+        detail=message.detail,
+        chain_index=message.chain_index,
+        previous_hash=message.previous_hash,
+        hash=message.hash,
+    )
+
+
+def head_of(message: audit_pb2.AuditHead) -> AuditHead:
+    """A signed head as the audit service sends it."""
+    return AuditHead(
+        service=message.service,
+        chain_index=message.chain_index,
+        hash=message.hash,
+        time_ms=message.time_ms,
+        signature=message.signature,
+        signer_pem=message.signer_pem,
+    )
 
 
 def row_line(row: AuditRow) -> str:

@@ -17,7 +17,7 @@ from alerthub import audit_file
 from alerthub.api.v1 import audit_pb2, audit_pb2_grpc, registry_pb2, registry_pb2_grpc
 from alerthub.audit_signing import signature_verifier
 from alerthub.cli.context import DEFAULT_DATA, AccountOption, DataOption, password_of
-from alerthub.domain.audit_chain import AuditHead, AuditRow, Verification, verify
+from alerthub.domain.audit_chain import AuditHead, Verification, verify
 from alerthub.domain.errors import AlertHubError, Refuse
 from alerthub.embedded.folder import HubFolder
 from alerthub.grpc_client import person_channel
@@ -186,39 +186,12 @@ async def _export(
             # tells that rows were cut off.
             listed = await stub.ListHeads(audit_pb2.ListHeadsRequest(), timeout=_DEADLINE_SECONDS)
             rows = [
-                audit_file.row_line(_row(row))
+                audit_file.row_line(audit_file.row_of(row))
                 async for row in stub.Export(audit_pb2.ExportRequest(), timeout=_EXPORT_DEADLINE_SECONDS)
             ]
     except grpc.RpcError as error:
         raise error_of(error) from None
-    return rows + [audit_file.head_line(_head(head)) for head in listed.heads]
-
-
-def _row(row: audit_pb2.AuditRow) -> AuditRow:
-    return AuditRow(
-        row_id=row.row_id,
-        time_ms=row.time_ms,
-        service=row.service,
-        actor=row.actor,
-        action=row.action,
-        subject=row.subject,
-        reason=row.reason,
-        detail=row.detail,
-        chain_index=row.chain_index,
-        previous_hash=row.previous_hash,
-        hash=row.hash,
-    )
-
-
-def _head(head: audit_pb2.AuditHead) -> AuditHead:
-    return AuditHead(
-        service=head.service,
-        chain_index=head.chain_index,
-        hash=head.hash,
-        time_ms=head.time_ms,
-        signature=head.signature,
-        signer_pem=head.signer_pem,
-    )
+    return rows + [audit_file.head_line(audit_file.head_of(head)) for head in listed.heads]
 
 
 def _fail(sentence: str, *, as_json: bool = False) -> NoReturn:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alerthub.api.v1 import audit_pb2
+from alerthub.audit_file import head_of, row_of
 from alerthub.audit_signing import signature_verifier
-from alerthub.domain.audit_chain import AuditHead, AuditRow, verify
+from alerthub.domain.audit_chain import verify
 from alerthub.domain.errors import Refuse
 
 
@@ -20,33 +21,8 @@ def verify_export(
 ) -> None:
     """Refuses an export of `service` that is empty, not chained, or not as it was recorded."""
     verification = verify(
-        [
-            AuditRow(
-                row_id=row.row_id,
-                time_ms=row.time_ms,
-                service=row.service,
-                actor=row.actor,
-                action=row.action,
-                subject=row.subject,
-                reason=row.reason,
-                detail=row.detail,
-                chain_index=row.chain_index,
-                previous_hash=row.previous_hash,
-                hash=row.hash,
-            )
-            for row in rows
-        ],
-        [
-            AuditHead(
-                service=head.service,
-                chain_index=head.chain_index,
-                hash=head.hash,
-                time_ms=head.time_ms,
-                signature=head.signature,
-                signer_pem=head.signer_pem,
-            )
-            for head in heads
-        ],
+        [row_of(row) for row in rows],
+        [head_of(head) for head in heads],
         signature_problem=signature_verifier(authority_pem=authority_file.read_bytes()),
     )
     if verification.finding is not None:
