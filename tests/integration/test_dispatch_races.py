@@ -1,0 +1,177 @@
+"""What happens at the same moment on real PostgreSQL: raising, confirming and withdrawing on one entry (C8).
+
+Each test holds one side in the middle of its transaction, lets the other come as far as it gets, lets go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerthub.api.v1 import alert_pb2, common_pb2, watchlist_pb2
+from tests.integration.dispatch_support import (
+    OPERATOR,
+    Hub,
+    command,
+    eventually,
+    running,
+    watchlist_hit,
+)
+
+Value = TypeVar("Value")
+CONFIRM_FIRST = common_pb2.DISPATCH_POLICY_CONFIRM_FIRST
+CANCELLED = alert_pb2.ALERT_STATUS_CANCELLED
+WITHDRAWN = watchlist_pb2.ENTRY_STATUS_WITHDRAWN
+
+
+@pytest.fixture
+async def hub(
+    *,
+    fresh_topics: None,
+    fresh_schemas: None,
+    tmp_path: Path,
+    service_environment: Callable[..., dict[str, str]],
+    kafka_settings: Any,
+    tls_settings: Any,
+    token_signing_key_file: Path,
+    free_port: Callable[[], int],
+) -> AsyncIterator[Hub]:
+    async with running(
+        folder=tmp_path,
+        environment=service_environment,
+        kafka_settings=kafka_settings,
+        tls_settings=tls_settings,
+        signing_key_file=token_signing_key_file,
+        ports=(free_port(), free_port()),
+    ) as hub:
+        yield hub
+
+
+@asynccontextmanager
+async def _held(hub: Hub, statement: str, **values: object) -> AsyncIterator[AsyncConnection]:
+    """A transaction that has done `statement`; undone at the end of the block unless it was committed."""
+    async with hub.service.engine.connect() as connection:
+        await connection.execute(text(statement), values)
+        yield connection
+
+
+async def _as_far_as_it_gets(hub: Hub, work: Awaitable[Value], waits_at: str) -> asyncio.Future[Value]:
+    """Begins `work`, and returns it once it has ended or waits for a lock in a statement on `waits_at`."""
+    begun = asyncio.ensure_future(work)
+
+    async def ended_or_waits() -> bool:
+        return begun.done() or await _waits(hub, waits_at)
+
+    await eventually(ended_or_waits)
+    return begun
+
+
+async def _waits(hub: Hub, at: str) -> bool:
+    return bool(
+        await hub.sql(
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE :pattern",
+            pattern=f"%{at}%",
+        )
+    )
+
+
+async def _known_entry(hub: Hub, entry_id: str) -> None:
+    """An entry of version 2 that dispatch has applied."""
+    await hub.entry(entry_id, 2)
+
+    async def known() -> list[Any]:
+        return await hub.sql("SELECT 1 FROM entry_status WHERE entry_id = :id", id=entry_id)
+
+    await eventually(known)
+
+
+@asynccontextmanager
+async def _withdrawing(hub: Hub, entry_id: str) -> AsyncIterator[None]:
+    """A withdrawal that has the entry's row, and changes it at the end of the block.
+
+    Only the row's lock stands between it and the others: what it has not written yet nobody can wait for.
+    """
+    lock = "SELECT 1 FROM entry_status WHERE entry_id = :id FOR UPDATE"
+    async with _held(hub, lock, id=entry_id) as connection:
+        yield
+        await connection.execute(
+            text("UPDATE entry_status SET active = false, version = 3 WHERE entry_id = :id"), {"id": entry_id}
+        )
+        await connection.commit()
+
+
+# C8: the entry's row
+
+
+async def test_c8_raising_waits_for_a_withdrawal_under_way_and_opens_nothing(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    # given a withdrawal that is not committed yet
+    entry_id = unique("entry")
+    await _known_entry(hub, entry_id)
+    async with _withdrawing(hub, entry_id):
+        # when a hit of the entry comes
+        raising = await _as_far_as_it_gets(
+            hub, hub.service.intake.take([watchlist_hit(entry_id)]), "entry_status"
+        )
+    await raising
+
+    # then it has waited, and opened nothing
+    taken = await hub.sql("SELECT alert_id, disposition FROM raised")
+    assert [tuple(row) for row in taken] == [(None, "entry_ended")]
+
+
+async def test_c8_withdrawing_waits_for_an_alert_that_is_being_raised_and_cancels_it(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    # given a hit that is being raised, and cannot write yet, since somebody else is about to write its id
+    entry_id = unique("entry")
+    await _known_entry(hub, entry_id)
+    raised = watchlist_hit(entry_id)
+    id_taken = "INSERT INTO raised (raised_id, alert_id, disposition) VALUES (:id, NULL, 'suppressed')"
+    async with _held(hub, id_taken, id=raised.raised_id):
+        raising = await _as_far_as_it_gets(hub, hub.service.intake.take([raised]), "INSERT INTO raised")
+        assert not raising.done()
+
+        # when the withdrawal comes in between
+        await hub.entry(entry_id, 3, WITHDRAWN)
+
+        async def applied_or_waits() -> bool:
+            ended = "SELECT 1 FROM entry_status WHERE entry_id = :id AND NOT active"
+            return await _waits(hub, "INTO entry_status") or bool(await hub.sql(ended, id=entry_id))
+
+        await eventually(applied_or_waits)
+    await raising
+
+    # then it has waited, found the alert and taken it along, and left nothing to the search for ended entries
+    ended = await hub.alert(raised.raised_id.hex(), lambda each: each.status == CANCELLED)
+    assert ended.cancelled_reason == "the watchlist entry was withdrawn"
+
+
+async def test_c8_confirming_waits_for_a_withdrawal_under_way_and_is_refused(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    # given an alert that waits for confirmation, and a withdrawal of its entry that is not committed yet
+    entry_id = unique("entry")
+    raised = watchlist_hit(entry_id, policy=CONFIRM_FIRST)
+    await hub.raise_alert(raised)
+    alert = await hub.alert(raised.raised_id.hex())
+    request = alert_pb2.ConfirmAlertRequest(command_id=command(), alert_id=alert.alert_id)
+    async with _withdrawing(hub, entry_id):
+        # when somebody confirms it
+        confirming = await _as_far_as_it_gets(
+            hub, hub.as_person("li", OPERATOR).ConfirmAlert(request), "entry_status"
+        )
+
+    # then that has waited, and is refused
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await confirming
+    assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
