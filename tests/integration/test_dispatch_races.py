@@ -1,4 +1,5 @@
-"""What happens at the same moment on real PostgreSQL: raising, confirming and withdrawing on one entry (C8).
+"""What happens at the same moment on real PostgreSQL: raising, confirming and withdrawing on one entry (C8),
+and instances and receipts at one deadline (C14).
 
 Each test holds one side in the middle of its transaction, lets the other come as far as it gets, lets go.
 """
@@ -17,17 +18,25 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerthub.api.v1 import alert_pb2, common_pb2, watchlist_pb2
+from alerthub.domain import alerts as domain
+from alerthub.domain.deadlines import DeadlineTimes
+from services.dispatch.timers import Timers
+from services.dispatch.work import Surroundings, working
 from tests.integration.dispatch_support import (
     OPERATOR,
     Hub,
     command,
     eventually,
     running,
+    unit,
     watchlist_hit,
 )
 
 Value = TypeVar("Value")
 CONFIRM_FIRST = common_pb2.DISPATCH_POLICY_CONFIRM_FIRST
+DELIVERED = alert_pb2.ASSIGNMENT_STATUS_DELIVERED
+TIMED_OUT = alert_pb2.ASSIGNMENT_STATUS_TIMED_OUT
+OFFERED = alert_pb2.ASSIGNMENT_STATUS_OFFERED
 CANCELLED = alert_pb2.ALERT_STATUS_CANCELLED
 WITHDRAWN = watchlist_pb2.ENTRY_STATUS_WITHDRAWN
 
@@ -108,9 +117,6 @@ async def _withdrawing(hub: Hub, entry_id: str) -> AsyncIterator[None]:
         await connection.commit()
 
 
-# C8: the entry's row
-
-
 async def test_c8_raising_waits_for_a_withdrawal_under_way_and_opens_nothing(
     hub: Hub, unique: Callable[[str], str]
 ) -> None:
@@ -175,3 +181,91 @@ async def test_c8_confirming_waits_for_a_withdrawal_under_way_and_is_refused(
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await confirming
     assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+
+
+def _surroundings(hub: Hub) -> Surroundings:
+    return Surroundings(hub.service.fleet, DeadlineTimes())
+
+
+def _instance(hub: Hub) -> Timers:
+    """The deadlines of one more instance; it looks when the test says so."""
+    return Timers(hub.service.engine, _surroundings(hub), grace_ms=0)
+
+
+async def _offered(hub: Hub, place: str) -> alert_pb2.Alert:
+    """An alert that was offered to the nearer one of two units; nobody looks at deadlines meanwhile."""
+    await hub.service.timers.stop()
+    await hub.units(
+        unit(f"{place}-near", jurisdiction=place), unit(f"{place}-far", jurisdiction=place, latitude=38.5)
+    )
+    raised = watchlist_hit(f"{place}-entry", jurisdiction=place)
+    await hub.raise_alert(raised)
+    return await hub.alert(raised.raised_id.hex(), lambda each: len(each.assignments) == 1)
+
+
+async def _let_it_run_out(hub: Hub, alert: alert_pb2.Alert) -> None:
+    past = "UPDATE deadline SET due_at = clock_timestamp() - interval '1 s' WHERE alert_id = :id"
+    await hub.sql(past, id=alert.alert_id)
+
+
+async def _assignments(hub: Hub, alert: alert_pb2.Alert) -> list[alert_pb2.AssignmentStatus.ValueType]:
+    return [each.status for each in (await hub.alert(alert.alert_id)).assignments]
+
+
+async def test_c14_one_of_two_instances_fires_a_deadline_and_the_other_fires_the_next(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    # given two instances, and one that has taken an overdue deadline and waits for its alert
+    one, other = _instance(hub), _instance(hub)
+    first, second = [await _offered(hub, unique(place)) for place in ("east", "west")]
+    await _let_it_run_out(hub, first)
+    async with _held(hub, "SELECT 1 FROM alert WHERE alert_id = :id FOR UPDATE", id=first.alert_id):
+        firing = await _as_far_as_it_gets(hub, one.fire_due(), "FROM alert")
+        assert not firing.done()
+
+        # when the other one looks, then there is nothing for it, and it does not wait
+        async with asyncio.timeout(5):
+            assert await other.fire_due() == 0
+
+        # and what runs out next it fires, while the first still waits
+        await _let_it_run_out(hub, second)
+        async with asyncio.timeout(5):
+            assert await other.fire_due() == 1
+        assert await _assignments(hub, second) == [TIMED_OUT, OFFERED]
+    assert await firing == 1
+
+    # then each has fired once
+    assert await _assignments(hub, first) == [TIMED_OUT, OFFERED]
+    fired = await hub.sql("SELECT subject FROM audit_entry WHERE action = 'alert_assignment_timed_out'")
+    assert sorted(row[0] for row in fired) == sorted(f"alert:{each.alert_id}" for each in (first, second))
+
+
+async def test_c14_a_receipt_under_way_makes_the_deadline_void_that_an_instance_has_taken(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    # given an overdue deadline, and the terminal's receipt in a transaction that is not committed yet
+    alert = await _offered(hub, unique("east"))
+    await _let_it_run_out(hub, alert)
+    offered = alert.assignments[0]
+    async with working(hub.service.engine, _surroundings(hub)) as receiving:
+        known = await receiving.load(alert.alert_id)
+        assert known is not None
+        receiving.apply(
+            domain.deliver(
+                known,
+                assignment_id=offered.assignment_id,
+                unit_id=offered.unit_id,
+                actor="terminal:t1",
+                now_ms=receiving.now_ms,
+            )
+        )
+
+        # when an instance fires the deadline
+        firing = await _as_far_as_it_gets(hub, _instance(hub).fire_due(), "FROM alert")
+        assert not firing.done()
+    await firing
+
+    # then the alert's newer version counts, and nobody else was asked
+    assert await _assignments(hub, alert) == [DELIVERED]
+    # and the wait that began with the receipt goes on
+    assert [row[0] for row in await hub.sql("SELECT kind FROM deadline")] == ["acknowledgement"]
