@@ -22,10 +22,12 @@ _FORGET_RAISED = (
     "DELETE FROM raised WHERE alert_id IS NULL "
     "AND taken_at < now() - CAST(:days AS integer) * interval '1 day'"
 )
+# The subject in a rule's fold key is a token where an identifier was read: 16 bytes in hexadecimal.
 _ENDED_WITH_EVIDENCE = (
     "SELECT alert_id FROM alert WHERE status IN ('closed', 'rejected', 'cancelled') "
     "AND closed_at_ms < extract(epoch FROM now() - CAST(:days AS integer) * interval '1 day') * 1000 "
-    "AND (basis_token <> '' OR EXISTS (SELECT FROM sealing WHERE sealing.alert_id = alert.alert_id) "
+    "AND (basis_token <> '' OR (entry_id = '' AND fold_key ~ ':[0-9a-f]{32}$') "
+    "OR EXISTS (SELECT FROM sealing WHERE sealing.alert_id = alert.alert_id) "
     "OR EXISTS (SELECT FROM sighting WHERE sighting.alert_id = alert.alert_id AND token <> '')) "
     "ORDER BY alert_id LIMIT :most FOR UPDATE SKIP LOCKED"
 )
@@ -33,8 +35,15 @@ _FORGET_TOKENS_OF_SIGHTINGS = (
     "UPDATE sighting SET token = '', has_picture = false, "
     "picture_missing_reason = 'the evidence is no longer kept' WHERE alert_id = ANY(:ids)"
 )
+# Alerts of one subject still share a fold key. Nothing folds into them any more, so long after their end.
+_FORGET_TOKENS_OF_FOLD_KEYS = (
+    "UPDATE alert SET fold_key = 'rule:' || rule_id || ':' "
+    "|| left(encode(sha256(convert_to(fold_key, 'UTF8')), 'hex'), 16) "
+    "WHERE alert_id = ANY(:ids) AND entry_id = '' AND fold_key ~ ':[0-9a-f]{32}$'"
+)
 _FORGET_EVIDENCE = (
     "UPDATE alert SET basis_token = '' WHERE alert_id = ANY(:ids)",
+    _FORGET_TOKENS_OF_FOLD_KEYS,
     _FORGET_TOKENS_OF_SIGHTINGS,
     "DELETE FROM sealing WHERE alert_id = ANY(:ids)",
 )

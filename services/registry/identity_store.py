@@ -48,6 +48,13 @@ async def create_code(
     )
 
 
+async def forget_codes(connection: AsyncConnection, *, now_ms: int) -> None:
+    """Forgets the codes whose time is over, used or not: the audit log has who asked for one."""
+    await connection.execute(
+        delete(tables.enrolment_code).where(tables.enrolment_code.c.valid_until_ms <= now_ms)
+    )
+
+
 async def use_code(connection: AsyncConnection, code_sha256: bytes, now_ms: int) -> Enrolment | None:
     """Uses a code up; None when there is none, or it was used or has expired. Of two at once one gets it."""
     columns = tables.enrolment_code.c

@@ -30,6 +30,7 @@ from services.registry.account_handlers import AccountHandlers
 from services.registry.certificates import CertificateAuthority
 from services.registry.grpc_api import EnrolmentServicer, RegistryServicer, SessionServicer
 from services.registry.handlers import ResourceHandlers
+from services.registry.housekeeping import Housekeeping
 from services.registry.identity_handlers import IdentityHandlers, Lives
 from services.registry.passwords import Passwords
 from services.registry.settings import RegistrySettings
@@ -109,7 +110,21 @@ class Service:
         )
         republishers = [self._republisher(topic) for topic in OWNED_TOPICS]
         bookmarks = BookmarkPublisher(self._producer, OWNED_TOPICS, relay)
-        parts: tuple[Part, ...] = (database, relay, bookmarks, sequencer, revocations, *republishers)
+        housekeeping = Housekeeping(
+            self._engine,
+            command_memory_days=settings.command_memory_days,
+            now_ms=now_ms,
+            on_failure=self._parts.fail,
+        )
+        parts: tuple[Part, ...] = (
+            database,
+            relay,
+            bookmarks,
+            sequencer,
+            revocations,
+            *republishers,
+            housekeeping,
+        )
         for part in parts:
             await self._parts.begin(part)
         checks: dict[str, Callable[[], str | None]] = {

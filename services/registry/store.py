@@ -351,7 +351,7 @@ async def remember_response(
     keep_ms: int,
 ) -> None:
     """Notes a command's response for repeats, and forgets those older than `keep_ms`."""
-    await connection.execute(delete(tables.command).where(tables.command.c.created_at_ms < now_ms - keep_ms))
+    await forget_commands(connection, before_ms=now_ms - keep_ms)
     await connection.execute(
         insert(tables.command).values(
             command_id=command_id,
@@ -361,3 +361,8 @@ async def remember_response(
             created_at_ms=now_ms,
         )
     )
+
+
+async def forget_commands(connection: AsyncConnection, *, before_ms: int) -> None:
+    """Forgets the responses to commands of before then: a repeat of one is a new command."""
+    await connection.execute(delete(tables.command).where(tables.command.c.created_at_ms < before_ms))
