@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from alerthub.domain.device_events import DeviceEvent
-from services.gateway.adapters import cloudevents, hikvision_anpr
+from services.gateway.adapters import cloudevents, hikvision_anpr, hikvision_events
 from services.gateway.adapters.reading import AdapterContext, TooLarge, UnsupportedContent
 
 Parse = Callable[[str, bytes, AdapterContext], list[DeviceEvent]]
@@ -18,6 +18,7 @@ It raises nothing else, whatever the body is, and keeps nothing that an event ha
 ADAPTERS: Mapping[str, Parse] = {
     "cloudevents": cloudevents.parse,
     "hikvision-anpr": hikvision_anpr.parse,
+    "hikvision-events": hikvision_events.parse,
 }
 
 __all__ = ["ADAPTERS", "AdapterContext", "Parse", "TooLarge", "UnsupportedContent"]

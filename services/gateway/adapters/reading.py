@@ -8,14 +8,20 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from typing import NoReturn
 
-from alerthub.domain.device_events import LATEST_TIME_MS, DeviceEvent
+from alerthub.domain.device_events import (
+    LATEST_TIME_MS,
+    MAXIMUM_EVENT_ID_CHARACTERS,
+    DeviceEvent,
+    ReadIdentifier,
+)
 from alerthub.domain.errors import Refuse
+from alerthub.domain.identifiers import MAXIMUM_LENGTH, IdentifierKind, normalise
 
 MAXIMUM_EVENTS = 256
 """Events of one request: as many as one batch on Kafka holds."""
@@ -23,6 +29,20 @@ MAXIMUM_EVENTS = 256
 _MAXIMUM_HEADER = 512
 _PARAMETER = re.compile(r""";\s*([A-Za-z]{1,20})\s*=\s*(?:"([^"]{0,200})"|([^;\s"]{0,200}))""")
 _TRACK = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_COMPACT_TIME = re.compile(r"([0-9]{8})[ T]?([0-9]{6})([0-9]{0,3})")
+_NOTHING = frozenset({"unknown", "unknow", "other", "none", "null"})
+_CODECS = {
+    "utf-8": "utf-8",
+    "utf8": "utf-8",
+    "us-ascii": "ascii",
+    "ascii": "ascii",
+    # GB 18030 holds GB 2312 and GBK, and senders write the smaller names for the larger sets.
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "gb18030": "gb18030",
+    "iso-8859-1": "latin-1",
+    "utf-16": "utf-16",
+}
 
 
 class UnsupportedContent(Refuse):
@@ -95,8 +115,8 @@ def whole(value: object, name: str, *, maximum: int) -> int:
     return value
 
 
-def number_or_zero(value: str, *, maximum: float) -> float:
-    """A number that a device wrote as text, if it is one from 0 to `maximum`; else 0, as if it said
+def number_or_zero(value: str, *, minimum: float = 0, maximum: float) -> float:
+    """A number that a device wrote as text, if it is one from `minimum` to `maximum`; else 0, as if it said
     nothing."""
     if len(value) > 32:
         return 0.0
@@ -104,7 +124,7 @@ def number_or_zero(value: str, *, maximum: float) -> float:
         number = float(value)
     except ValueError:
         return 0.0
-    return number if math.isfinite(number) and 0 <= number <= maximum else 0.0
+    return number if math.isfinite(number) and minimum <= number <= maximum else 0.0
 
 
 def time_ms_or_zero(value: str) -> int:
@@ -122,11 +142,79 @@ def time_ms_or_zero(value: str) -> int:
     return milliseconds if 0 < milliseconds <= LATEST_TIME_MS else 0
 
 
-def json_value(body: bytes, name: str) -> object:
-    """The JSON text in `body` (UTF-8, RFC 8259: no NaN)."""
+def compact_time_ms(value: str, *, zone: tzinfo = UTC) -> int:
+    """Milliseconds since 1970 of `20260304050607`, with a space or milliseconds where a device writes them,
+    in `zone`. 0 where the text is no such time."""
+    found = _COMPACT_TIME.fullmatch(value)
+    if found is None:
+        return 0
+    day, time, fraction_of_second = found.groups()
     try:
-        return json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+        moment = datetime.strptime(day + time, "%Y%m%d%H%M%S").replace(tzinfo=zone)
+        milliseconds = round(moment.timestamp()) * 1000 + int(fraction_of_second.ljust(3, "0"))
+    except (ValueError, OverflowError):
+        return 0
+    return milliseconds if 0 < milliseconds <= LATEST_TIME_MS else 0
+
+
+def plate(value: str) -> tuple[ReadIdentifier, ...]:
+    """The plate that a device wrote, if it names one: `noPlate`, `unknown` and their like do not."""
+    return identifier(IdentifierKind.PLATE, value)
+
+
+def identifier(kind: IdentifierKind, value: str) -> tuple[ReadIdentifier, ...]:
+    """One identifier, or none where the text names nothing."""
+    if len(value) > MAXIMUM_LENGTH or normalise(kind, value) is None:
+        return ()
+    return (ReadIdentifier(kind, value),)
+
+
+def word(value: str) -> str:
+    """A short word such as a colour; empty where it says nothing."""
+    return "" if value.lower() in _NOTHING or len(value) > 32 or not value.isprintable() else value
+
+
+def event_id(*parts: str, identifiers: Iterable[ReadIdentifier] = ()) -> str:
+    """A device's own id of an event, from what makes it unique; empty where a part is missing or it does
+    not fit.
+
+    Empty too where it holds an identifier: ids go into the observation's id without a key, so that a reader
+    of Kafka could try plates out. The payload's digest, which is keyed, counts then.
+    """
+    found = "#".join(parts)
+    if not all(parts) or len(found) > MAXIMUM_EVENT_ID_CHARACTERS or not found.isprintable():
+        return ""
+    letters = _letters(found)
+    return "" if any(_letters(read.text) in letters for read in identifiers) else found
+
+
+def _letters(value: str) -> str:
+    """Latin letters and digits: a file name holds no province character, and the rest would still tell."""
+    return "".join(character for character in value.upper() if character.isascii() and character.isalnum())
+
+
+def decoded(body: bytes, *charsets: str) -> str:
+    """The text: in UTF-8, else in the first of `charsets` that is known and fits.
+
+    Bytes that are valid UTF-8 are UTF-8, whatever was declared; others are never guessed, since another
+    encoding would give another plate.
+    """
+    for codec in ["utf-8-sig", *(_CODECS[name] for name in charsets if name in _CODECS)]:
+        try:
+            return body.decode(codec)
+        except UnicodeDecodeError:
+            continue
+    raise Refuse(
+        "body",
+        "text in the encoding that it declares: UTF-8, UTF-16, GB18030, GBK, GB2312 or ISO-8859-1",
+    )
+
+
+def json_value(body: bytes, name: str, charset: str = "") -> object:
+    """The JSON text in `body` (RFC 8259: UTF-8, no NaN; or in the `charset` that came with it)."""
+    try:
+        return json.loads(decoded(body, charset), parse_constant=_no_constant)
+    except (Refuse, ValueError, RecursionError):
         raise Refuse(name, "a JSON text in UTF-8") from None
 
 

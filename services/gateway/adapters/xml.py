@@ -12,6 +12,7 @@ from typing import NoReturn
 from xml.parsers import expat
 
 from alerthub.domain.errors import Refuse
+from services.gateway.adapters.reading import decoded
 
 MAXIMUM_DEPTH = 24
 MAXIMUM_ELEMENTS = 4_000
@@ -19,37 +20,15 @@ MAXIMUM_TEXT = 512
 """Longer texts are passed over: no field that is read is so long, and feature data is."""
 
 _DECLARED = re.compile(rb"""\A\s*<\?xml\b[^>]{0,200}?\bencoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
-_CODECS = {
-    "utf-8": "utf-8",
-    "utf8": "utf-8",
-    "us-ascii": "ascii",
-    "ascii": "ascii",
-    # GB 18030 holds GB 2312 and GBK, and senders write the smaller names for the larger sets.
-    "gb2312": "gb18030",
-    "gbk": "gb18030",
-    "gb18030": "gb18030",
-    "iso-8859-1": "latin-1",
-    "utf-16": "utf-16",
-}
 
 
 def decode(body: bytes, charset: str) -> str:
-    """The document as text: in UTF-8, else in the encoding that it declares or that came with it (`charset`).
-
-    Bytes that are valid UTF-8 are UTF-8, whatever was declared; others are never guessed, since another
-    encoding would give another plate.
-    """
-    expected = "text in the encoding that it declares: UTF-8, UTF-16, GB18030, GBK, GB2312 or ISO-8859-1"
-    declared = _DECLARED.search(body[:300])
-    names = [charset, declared[1].decode("ascii").lower() if declared else ""]
+    """The document as text: in UTF-8, else in the encoding that it declares or that came with it
+    (`charset`)."""
     if body[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        names = ["utf-16"]
-    for codec in ["utf-8-sig", *(_CODECS[name] for name in names if name in _CODECS)]:
-        try:
-            return body.decode(codec)
-        except UnicodeDecodeError:
-            continue
-    raise Refuse("body", expected)
+        return decoded(body, "utf-16")
+    declared = _DECLARED.search(body[:300])
+    return decoded(body, charset, declared[1].decode("ascii").lower() if declared else "")
 
 
 class _Reader:
