@@ -75,8 +75,10 @@ class Parts:
             await self._stops.pop()()
 
 
-async def run(service: Runnable) -> int:
-    """Runs the service until SIGTERM, SIGINT or its failure; returns the exit status."""
+async def run(build: Callable[[], Runnable]) -> int:
+    """Builds the service and runs it until SIGTERM, SIGINT or its failure; returns the exit status."""
+    # Built here, since a service may make parts that belong to the running loop.
+    service = build()
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -117,5 +119,5 @@ def main(
     """`python -m services.NAME`: runs until SIGTERM or SIGINT; exits with 1 when a part fails for good."""
     configure_logging(service=settings.service, instance=settings.instance, level=settings.log_level)
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        status = runner.run(run(build(settings)))
+        status = runner.run(run(lambda: build(settings)))
     sys.exit(status)

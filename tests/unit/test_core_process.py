@@ -55,7 +55,7 @@ class Service:
 
 async def test_a_service_that_is_asked_to_end_stops_its_parts_and_exits_with_nothing() -> None:
     service = Service()
-    running = asyncio.create_task(run(service))
+    running = asyncio.create_task(run(lambda: service))
     await service.started.wait()
     await asyncio.sleep(0)
 
@@ -67,7 +67,7 @@ async def test_a_service_that_is_asked_to_end_stops_its_parts_and_exits_with_not
 
 async def test_a_service_whose_part_fails_exits_with_one() -> None:
     service = Service()
-    running = asyncio.create_task(run(service))
+    running = asyncio.create_task(run(lambda: service))
     await service.started.wait()
 
     service.parts.fail(OSError("gone"))
@@ -78,7 +78,7 @@ async def test_a_service_whose_part_fails_exits_with_one() -> None:
 
 async def test_a_service_can_be_ended_while_it_waits_to_start() -> None:
     service = Service(start=asyncio.get_running_loop().create_future())
-    running = asyncio.create_task(run(service))
+    running = asyncio.create_task(run(lambda: service))
     await service.started.wait()
 
     os.kill(os.getpid(), signal.SIGINT)
@@ -90,8 +90,20 @@ async def test_a_service_can_be_ended_while_it_waits_to_start() -> None:
 async def test_a_service_that_cannot_start_exits_with_one_and_stops_what_it_began() -> None:
     service = Service(fails=Retry("Kafka does not answer"))
 
-    assert await run(service) == 1
+    assert await run(lambda: service) == 1
     assert service.notes == ["start part", "stop part"]
+
+
+async def test_a_service_is_built_where_its_loop_runs() -> None:
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    def build() -> Service:
+        loops.append(asyncio.get_running_loop())
+        return Service(fails=Retry("Kafka does not answer"))
+
+    await run(build)
+
+    assert loops == [asyncio.get_running_loop()]
 
 
 async def test_parts_stop_in_the_reverse_order_of_their_start() -> None:
