@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import Message
 
 from alerthub.api.v1 import patrol_pb2, patrol_pb2_grpc
 from alerthub.domain.errors import Refuse, Retry
@@ -43,8 +45,12 @@ class PatrolApi(patrol_pb2_grpc.PatrolServiceServicer):
         stream = self._maker.make(caller.name, unit_id, sign_on.officer_token)
         self._streams.add(stream)
         CONNECTED.set(len(self._streams))
+
+        async def write(encoded: bytes) -> None:
+            await context.write(written_as(encoded))
+
         reader = asyncio.create_task(stream.read(messages), name="terminal-read")
-        writer = asyncio.create_task(stream.run(sign_on.resume_token, context.write), name="terminal-write")
+        writer = asyncio.create_task(stream.run(sign_on.resume_token, write), name="terminal-write")
         try:
             done, _ = await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
             if reader in done:
@@ -59,6 +65,15 @@ class PatrolApi(patrol_pb2_grpc.PatrolServiceServicer):
             await asyncio.gather(reader, writer, return_exceptions=True)
         ENDED.labels(end.label).inc()
         _finish(end)
+
+
+def written_as(encoded: bytes) -> Message:
+    """A message that gRPC writes as these bytes.
+
+    The serializer that the generated code registers is the one that every message has, and an Empty, which
+    knows no field, gives back unchanged what it was read from.
+    """
+    return Empty.FromString(encoded)
 
 
 async def _first(messages: AsyncIterator[patrol_pb2.TerminalMessage]) -> patrol_pb2.SignOn:

@@ -13,8 +13,9 @@ from alerthub.api.v1 import alert_pb2, patrol_pb2
 from alerthub.domain.errors import Refuse, Retry
 from alerthub.identity import Caller, NotAuthenticatedError
 from alerthub.telemetry import logger
-from services.push.cards import Card, UnconfirmedError, card_for, read_age_ms
+from services.push.cards import UnconfirmedError, card_for, read_age_ms
 from services.push.commands import Commands
+from services.push.common_part import CommonParts
 from services.push.metrics import PUSH_SECONDS, PUSHED, REFUSED
 from services.push.opening import Opened, Opening
 from services.push.settings import PushSettings
@@ -22,7 +23,8 @@ from services.push.signing_on import SigningOn
 
 log = logger(__name__)
 
-Write = Callable[[patrol_pb2.HubMessage], Awaitable[None]]
+Write = Callable[[bytes], Awaitable[None]]
+"""Takes a HubMessage as it is on the wire."""
 _OPENS_AGAIN = frozenset({alert_pb2.ALERT_EVENT_KIND_EVIDENCE_SEALED, alert_pb2.ALERT_EVENT_KIND_CONFIRMED})
 
 
@@ -52,6 +54,7 @@ class TerminalStream:
         officer: Caller,
         officer_token: str,
         tail: AlertEventTail,
+        common_parts: CommonParts,
         opening: Opening,
         commands: Commands,
         signing_on: SigningOn,
@@ -64,6 +67,7 @@ class TerminalStream:
         self.connected_at_ms = now_ms()
         self._officer_token = officer_token
         self._tail = tail
+        self._common_parts = common_parts
         self._opening = opening
         self._commands = commands
         self._signing_on = signing_on
@@ -176,17 +180,23 @@ class TerminalStream:
             return
         if card is None or (not card.shown and not self._may_hold(alert.alert_id)):
             return
-        push = patrol_pb2.AlertPush(alert=card.alert, assignment_id=card.assignment_id, because=because)
+        common = self._common_parts.of(alert, shown=card.shown)
+        own = patrol_pb2.HubMessage(resume_token=resume_token)
+        push = own.alert
+        push.alert.assignments.extend(card.assignments)
+        push.assignment_id = card.assignment_id
+        push.because = because
         self._versions[alert.alert_id] = alert.version
         if card.shown:
             self._held.add(alert.alert_id)
             self._gone.discard(alert.alert_id)
-            await self._add_details(push, card, because)
+            await self._add_details(push, alert, because)
+            push.read_age_ms = read_age_ms(common.newest_read_ms, now_ms())
         else:
             self._held.discard(alert.alert_id)
             self._gone.add(alert.alert_id)
             self._opened.pop(alert.alert_id, None)
-        await self._write(write, resume_token, alert=push)
+        await self._write_encoded(write, common.encoded + own.SerializeToString())
         PUSHED.labels("with" if push.HasField("details") else "without").inc()
         if occurred_at_ms:
             PUSH_SECONDS.observe(max(0, now_ms() - occurred_at_ms) / 1_000)
@@ -196,9 +206,11 @@ class TerminalStream:
         return alert_id in self._held or (self._may_hold_more and alert_id not in self._gone)
 
     async def _add_details(
-        self, push: patrol_pb2.AlertPush, card: Card, because: alert_pb2.AlertEventKind.ValueType
+        self,
+        push: patrol_pb2.AlertPush,
+        alert: alert_pb2.Alert,
+        because: alert_pb2.AlertEventKind.ValueType,
     ) -> None:
-        alert = card.alert
         known = self._opened.get(alert.alert_id)
         opened, fresh = known, False
         if known is None or known.details is None or because in _OPENS_AGAIN:
@@ -223,7 +235,6 @@ class TerminalStream:
             if fresh:
                 # Later messages leave the picture out: the terminal has it.
                 push.picture = opened.picture
-        push.read_age_ms = read_age_ms(alert, now_ms())
 
     def _welcome(self, *, snapshot: bool) -> patrol_pb2.Welcome:
         return patrol_pb2.Welcome(
@@ -238,9 +249,13 @@ class TerminalStream:
         return patrol_pb2.HubHeartbeat(server_time_ms=now_ms(), snapshot_complete=snapshot_complete)
 
     async def _write(self, write: Write, resume_token: str = "", **message: Any) -> None:
+        encoded = patrol_pb2.HubMessage(resume_token=resume_token, **message).SerializeToString()
+        await self._write_encoded(write, encoded)
+
+    async def _write_encoded(self, write: Write, encoded: bytes) -> None:
         try:
             async with asyncio.timeout(self._settings.write_timeout_seconds):
-                await write(patrol_pb2.HubMessage(resume_token=resume_token, **message))
+                await write(encoded)
         except TimeoutError:
             raise Retry("the terminal takes nothing: it resumes where it was") from None
 

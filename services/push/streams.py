@@ -14,6 +14,7 @@ from alerthub.domain.errors import Retry
 from alerthub.grpc_errors import error_of
 from alerthub.telemetry import logger
 from services.push.commands import Commands
+from services.push.common_part import CommonParts
 from services.push.opening import Opening
 from services.push.settings import PushSettings
 from services.push.signing_on import SigningOn
@@ -40,6 +41,7 @@ class StreamMaker:
     ) -> None:
         self._settings = settings
         self._tail = tail
+        self._common_parts = CommonParts()
         self._opening = opening
         self._commands = commands
         self._signing_on = signing_on
@@ -58,6 +60,7 @@ class StreamMaker:
             officer=officer,
             officer_token=officer_token,
             tail=self._tail,
+            common_parts=self._common_parts,
             opening=self._opening,
             commands=self._commands,
             signing_on=self._signing_on,

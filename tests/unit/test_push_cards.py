@@ -6,7 +6,7 @@ import pytest
 
 from alerthub.alert_events import decode_token, encode_token
 from alerthub.api.v1 import alert_pb2, common_pb2
-from services.push.cards import UnconfirmedError, card_for, read_age_ms
+from services.push.cards import UnconfirmedError, card_for, common_alert, read_age_ms
 
 
 def alert(**fields: object) -> alert_pb2.Alert:
@@ -52,28 +52,30 @@ def test_a_confirmed_person_alert_is_shown() -> None:
 
 
 def test_c6_a_sighting_that_needs_its_own_confirmation_is_not_shown() -> None:
-    card = card_for(alert(), "u2")
-    assert card is not None
-    assert [each.device_id for each in card.alert.sightings] == ["d1"]
+    assert [each.device_id for each in common_alert(alert(), shown=True).sightings] == ["d1"]
 
 
 def test_the_parts_of_other_units_are_not_shown() -> None:
     card = card_for(alert(), "u2")
     assert card is not None
-    assert [each.unit_id for each in card.alert.assignments] == ["u2"]
+    assert [each.unit_id for each in card.assignments] == ["u2"]
+    assert not common_alert(alert(), shown=True).assignments
 
 
 def test_a_unit_that_no_longer_has_it_is_told_no_more_than_that() -> None:
     card = card_for(alert(), "u1")
     assert card is not None
     assert (card.shown, card.assignment_id) == (False, "")
-    assert not card.alert.sightings
+    told = {field.name for field, _ in common_alert(alert(), shown=card.shown).ListFields()}
+    assert told == {"alert_id", "version", "status"}
 
 
 def test_refusal_7_a_cancelled_alert_leaves_the_screen_and_says_why() -> None:
-    card = card_for(alert(status=alert_pb2.ALERT_STATUS_CANCELLED, cancelled_reason="withdrawn"), "u2")
+    cancelled = alert(status=alert_pb2.ALERT_STATUS_CANCELLED, cancelled_reason="withdrawn")
+    card = card_for(cancelled, "u2")
     assert card is not None
-    assert (card.shown, card.alert.cancelled_reason) == (False, "withdrawn")
+    assert not card.shown
+    assert common_alert(cancelled, shown=False).cancelled_reason == "withdrawn"
 
 
 def test_a_unit_without_a_part_in_it_is_told_nothing() -> None:
@@ -81,8 +83,8 @@ def test_a_unit_without_a_part_in_it_is_told_nothing() -> None:
 
 
 def test_the_age_of_the_newest_read() -> None:
-    assert read_age_ms(alert(), 7_000) == 2_000
-    assert read_age_ms(alert_pb2.Alert(), 7_000) == 0
+    assert read_age_ms(5_000, 7_000) == 2_000
+    assert read_age_ms(0, 7_000) == 0
 
 
 def test_a_resume_token_is_read_back() -> None:

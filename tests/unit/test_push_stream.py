@@ -8,6 +8,7 @@ from collections.abc import Callable
 from alerthub.alert_events import TailedEvent
 from alerthub.api.v1 import alert_pb2, common_pb2, patrol_pb2, watchlist_pb2
 from alerthub.identity import Caller, CallerKind
+from services.push.common_part import CommonParts
 from services.push.opening import Opened
 from services.push.settings import PushSettings
 from services.push.stream import TerminalStream, now_ms
@@ -81,6 +82,7 @@ def stream(
     opener: Opener | None = None,
     shift: Shift | None = None,
     *,
+    common_parts: CommonParts | None = None,
     expires_in_ms: int = 300_000,
     queue: int = 8,
 ) -> TerminalStream:
@@ -92,6 +94,7 @@ def stream(
         officer=officer,
         officer_token="token",  # noqa: S106 - nobody verifies it here
         tail=tail,  # type: ignore[arg-type]
+        common_parts=common_parts or CommonParts(),
         opening=opener or Opener(),  # type: ignore[arg-type]
         commands=None,  # type: ignore[arg-type]
         signing_on=shift or Shift(),  # type: ignore[arg-type]
@@ -104,10 +107,13 @@ class Written:
 
     def __init__(self, *, stuck: bool = False) -> None:
         self.messages: list[patrol_pb2.HubMessage] = []
+        self.encoded: list[bytes] = []
         self.stuck = stuck
         self.changed = asyncio.Event()
 
-    async def __call__(self, message: patrol_pb2.HubMessage) -> None:
+    async def __call__(self, encoded: bytes) -> None:
+        message = patrol_pb2.HubMessage.FromString(encoded)
+        self.encoded.append(encoded)
         self.messages.append(message)
         self.changed.set()
         if self.stuck and message.WhichOneof("message") == "alert":
