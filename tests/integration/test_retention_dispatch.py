@@ -33,8 +33,8 @@ INSERT INTO alert (alert_id, version, status, policy, names_person, severity, op
     unit_kind, officer_text_chinese, officer_text_english, jurisdiction, district, entry_id, entry_version,
     category, device_id, basis_raised_id, basis_token, cooldown_ms)
 VALUES (:alert_id, 2, :status, 'confirm_first', false, 2, 1, false, true, '', 0, '', '',
-    (extract(epoch FROM now() - CAST(CAST(:age AS text) AS interval)) * 1000)::bigint, false, 1, '{}', :fold_key, 'parking',
-    1, 2, '', '', '', '', '', :entry_id, 0, '', 'camera-1', :raised_id, :basis_token, 0)
+    (extract(epoch FROM now() - CAST(CAST(:age AS text) AS interval)) * 1000)::bigint, false, 1, '{}',
+    :fold_key, 'parking', 1, 2, '', '', '', '', '', :entry_id, 0, '', 'camera-1', :raised_id, :basis_token, 0)
 """
 
 
