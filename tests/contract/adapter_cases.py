@@ -76,6 +76,8 @@ class Case:
     time_s: int = WRONG_CLOCK_S
     chinese: str = "蓝冀"
     """A text of the payload that a wrong encoding would spoil."""
+    written: str = WRITTEN
+    """The plate as it is in the payload."""
 
     def __str__(self) -> str:
         return self.name
@@ -157,6 +159,18 @@ _CLOUD = Case(
     make="Geely",
 )
 
+_RECOGNIZER = Case(
+    "plate-recognizer JSON",
+    "plate-recognizer",
+    Sent("application/json", fixture("plate_recognizer.json")),
+    event_id="north-gate_screenshots/34-02-03/00-09-10.250113.jpg#0",
+    direction=Direction.UNSPECIFIED,
+    lane=0,
+    make="Geely",
+    plate_colour="",
+    written="蓝冀r7k2q9",
+)
+
 
 def _also(case: Case, name: str, sent: Sent, **changes: object) -> Case:
     return dataclasses.replace(case, name=f"{case.adapter} {name}", sent=sent, **changes)  # type: ignore[arg-type]
@@ -216,4 +230,13 @@ CASES = [
     ),
     _also(_CLOUD, "binary", in_binary_mode(fixture("cloudevents_read.json"))),
     _also(_CLOUD, "as plain JSON", Sent("application/json", fixture("cloudevents_read.json"))),
+    _RECOGNIZER,
+    _also(
+        _RECOGNIZER,
+        "form with a picture",
+        multipart(
+            ("json", "application/json", fixture("plate_recognizer.json")), ("upload", "image/jpeg", JPEG)
+        ),
+        pictured=True,
+    ),
 ]

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from alerthub.domain.device_events import DeviceEvent
-from services.gateway.adapters import cloudevents, hikvision_anpr, hikvision_events
+from services.gateway.adapters import (
+    cloudevents,
+    hikvision_anpr,
+    hikvision_events,
+    plate_recognizer,
+)
 from services.gateway.adapters.reading import AdapterContext, TooLarge, UnsupportedContent
 
 Parse = Callable[[str, bytes, AdapterContext], list[DeviceEvent]]
@@ -19,6 +24,7 @@ ADAPTERS: Mapping[str, Parse] = {
     "cloudevents": cloudevents.parse,
     "hikvision-anpr": hikvision_anpr.parse,
     "hikvision-events": hikvision_events.parse,
+    "plate-recognizer": plate_recognizer.parse,
 }
 
 __all__ = ["ADAPTERS", "AdapterContext", "Parse", "TooLarge", "UnsupportedContent"]
