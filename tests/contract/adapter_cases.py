@@ -171,6 +171,18 @@ _RECOGNIZER = Case(
     written="蓝冀r7k2q9",
 )
 
+_OPENALPR = Case(
+    "openalpr group",
+    "openalpr",
+    Sent("application/json", fixture("openalpr_group.json")),
+    event_id="EXAMPLE-1000-2022538149200",
+    direction=Direction.UNSPECIFIED,
+    lane=0,
+    make="geely",
+    plate_colour="",
+    pictured=True,
+)
+
 
 def _also(case: Case, name: str, sent: Sent, **changes: object) -> Case:
     return dataclasses.replace(case, name=f"{case.adapter} {name}", sent=sent, **changes)  # type: ignore[arg-type]
@@ -238,5 +250,15 @@ CASES = [
             ("json", "application/json", fixture("plate_recognizer.json")), ("upload", "image/jpeg", JPEG)
         ),
         pictured=True,
+    ),
+    _OPENALPR,
+    _also(
+        _OPENALPR,
+        "results",
+        Sent("application/json; charset=utf-8", fixture("openalpr_results.json")),
+        event_id="EXAMPLE-1000-2022538150250#0",
+        make="",
+        colour="",
+        pictured=False,
     ),
 ]

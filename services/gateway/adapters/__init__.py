@@ -9,6 +9,7 @@ from services.gateway.adapters import (
     cloudevents,
     hikvision_anpr,
     hikvision_events,
+    openalpr,
     plate_recognizer,
 )
 from services.gateway.adapters.reading import AdapterContext, TooLarge, UnsupportedContent
@@ -24,6 +25,7 @@ ADAPTERS: Mapping[str, Parse] = {
     "cloudevents": cloudevents.parse,
     "hikvision-anpr": hikvision_anpr.parse,
     "hikvision-events": hikvision_events.parse,
+    "openalpr": openalpr.parse,
     "plate-recognizer": plate_recognizer.parse,
 }
 
