@@ -167,7 +167,6 @@ def build_topics(settings: TopicSettings) -> dict[str, TopicSpecification]:
         topic("alert-events", 7 * DAY_MS, 512 * KIB, partitions=1),
         topic("positions", HOUR_MS, 16 * KIB, partitions=1),
         topic("dead-letter", 7 * DAY_MS, 16 * KIB, partitions=1),
-        topic("dead-letter-payload", HOUR_MS, 3 * MIB, partitions=1),
         topic(
             CHANGELOG,
             settings.changelog_retention_ms,
@@ -224,8 +223,8 @@ _READS: Mapping[str, tuple[str, ...]] = {
 
 _WRITES: Mapping[str, tuple[str, ...]] = {
     "gateway": ("observations", "calls"),
-    "correlator": ("alerts", "passages", "dead-letter", "dead-letter-payload", CHANGELOG),
-    "dispatch": ("alert-events", "dead-letter", "dead-letter-payload"),
+    "correlator": ("alerts", "passages", "dead-letter", CHANGELOG),
+    "dispatch": ("alert-events", "dead-letter"),
     "push": ("positions",),
     "watchlist": ("watchlist", "matching"),
     "registry": ("devices", "zones", "rules", "units", "revocations"),

@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
@@ -54,6 +55,14 @@ def call_decoder(fleet: Fleet) -> Decode:
         )
 
     return decode
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """What fired, and the record of Kafka that says so."""
+
+    raised: AlertRaised
+    record: Any
 
 
 class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -151,19 +160,19 @@ class RaisedConsumer:
         if not batches:
             return
         began = time.perf_counter()
-        raised: list[AlertRaised] = []
+        taken: list[_Decoded] = []
         seen: set[bytes] = set()
         for records in batches.values():
             for record in records:
                 try:
-                    decoded = self._decode(record.value or b"")
+                    raised = self._decode(record.value or b"")
                 except (DeadLetter, DecodeError) as error:
                     await self._put_aside(record, error)
                     continue
-                if decoded.raised_id not in seen:
-                    seen.add(decoded.raised_id)
-                    raised.append(decoded)
-        await self._take(raised)
+                if raised.raised_id not in seen:
+                    seen.add(raised.raised_id)
+                    taken.append(_Decoded(raised, record))
+        await self._take(taken)
         offsets = {partition: records[-1].offset + 1 for partition, records in batches.items()}
         try:
             await consumer.commit(offsets)
@@ -172,25 +181,25 @@ class RaisedConsumer:
             log.info("commit_came_too_late", topic=self._topic)
         BATCH_SECONDS.observe(time.perf_counter() - began)
 
-    async def _take(self, raised: list[AlertRaised]) -> None:
+    async def _take(self, batch: list[_Decoded]) -> None:
         """Into the database, however long that takes. What alone cannot be written is put aside alone."""
-        if not raised:
+        if not batch:
             return
         while True:
             try:
-                self._on_sealing(await self._intake.take(raised))
+                self._on_sealing(await self._intake.take([each.raised for each in batch]))
             except Retry as error:
                 log.warning("intake_waits", reason=error.reason)
                 await asyncio.sleep(_RETRY_SECONDS)
             except (SQLAlchemyError, AlertHubError, ValueError) as error:
-                if len(raised) == 1:
+                if len(batch) == 1:
                     log.exception("raised_alert_cannot_be_taken", topic=self._topic)
                     await self._send_dead_letter(
-                        raised[0].SerializeToString(), -1, -1, f"cannot be written: {type(error).__name__}"
+                        batch[0].record, f"cannot be written: {type(error).__name__}"
                     )
                     return
                 # One at a time: the others must not be lost for it, nor open twice.
-                for each in raised:
+                for each in batch:
                     await self._take([each])
                 return
             else:
@@ -205,15 +214,16 @@ class RaisedConsumer:
             offset=record.offset,
             reason=reason,
         )
-        await self._send_dead_letter(record.value or b"", record.partition, record.offset, reason)
+        await self._send_dead_letter(record, reason)
 
-    async def _send_dead_letter(self, payload: bytes, partition: int, offset: int, reason: str) -> None:
+    async def _send_dead_letter(self, record: Any, reason: str) -> None:
+        """A hash and the position: the record itself lies in its topic for its life, and nowhere else."""
         letter = observation_pb2.DeadLetter(
             source_topic=self._topic,
-            source_partition=partition,
-            source_offset=offset,
+            source_partition=record.partition,
+            source_offset=record.offset,
             reason=reason,
-            payload_sha256=hashlib.sha256(payload).digest(),
+            payload_sha256=hashlib.sha256(record.value or b"").digest(),
             time_ms=time.time_ns() // 1_000_000,
         )
         DEAD_LETTERS.labels(self._topic).inc()

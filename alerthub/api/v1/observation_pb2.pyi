@@ -460,7 +460,7 @@ Global___DeadLetter: _TypeAlias = DeadLetter  # noqa: Y015
 
 @_typing.final
 class DeadLetterPayload(_message.Message):
-    """The payload of a dead letter, sealed to the watchlist service's key; kept one hour."""
+    """Never written: nobody who puts a record aside has a key to seal it with (docs/adr/0009). The wire takes no message out."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
