@@ -76,11 +76,9 @@ class DeviceEvent:
     kind: ObservationKind
     device_time_ms: int
     """Milliseconds since 1970 as the device's own clock says; 0 where it said nothing."""
-    event_id: str = (
-        ""
-        """The device's own id of the event: a repeat of it is the same event. Empty: the
-    payload's digest counts."""
-    )
+    event_id: str = field(default="")
+    """The device's own id of the event: a repeat of it is the same event. Empty: the payload's digest
+    counts."""
     payload_digest: bytes = field(default=b"", repr=False)
     """A digest of what the device sent for this event. Needed where there is no event id."""
     identifiers: tuple[ReadIdentifier, ...] = ()

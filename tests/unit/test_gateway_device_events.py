@@ -25,6 +25,10 @@ NAMELESS = replace(NAMED, event_id="", payload_digest=payload_digest(b"payload")
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 
 
+def test_an_event_that_a_device_gave_no_id_has_none() -> None:
+    assert DeviceEvent(ObservationKind.HEARTBEAT, 1_000).event_id == ""
+
+
 def test_a_repeat_has_the_same_id_whatever_else_changed() -> None:
     repeat = replace(NAMED, device_time_ms=2_000, read_confidence=0.5)
     assert observation_id("d", NAMED, key=KEY) == observation_id("d", repeat, key=KEY)
