@@ -37,10 +37,10 @@ class Sent:
         return ADAPTERS[adapter](self.content_type, self.body, AdapterContext(self.headers))
 
     def replaced(self, old: str, new: bytes) -> Sent:
-        """With the text gone, in whichever encoding it is there."""
+        """With the text gone, in whichever encoding it is there; stated lengths hold."""
         body = self.body
         for written in _written(old):
-            body = body.replace(written, new)
+            body = body.replace(written, new.ljust(len(written)))
         assert body != self.body
         return dataclasses.replace(self, body=body)
 
@@ -183,6 +183,20 @@ _OPENALPR = Case(
     pictured=True,
 )
 
+DAHUA_TEXT = fixture("dahua_junction.txt").replace(b"\n", b"\r\n")
+_DAHUA = Case(
+    "dahua snapshot",
+    "dahua",
+    multipart(
+        ("event", "text/plain", DAHUA_TEXT),
+        ("scene.jpg", "image/jpeg", JPEG),
+        media_type="multipart/x-mixed-replace",
+    ),
+    event_id="TrafficJunction#pulse#2022566950#4711#1",
+    confidence=0.8,
+    pictured=True,
+)
+
 
 def _also(case: Case, name: str, sent: Sent, **changes: object) -> Case:
     return dataclasses.replace(case, name=f"{case.adapter} {name}", sent=sent, **changes)  # type: ignore[arg-type]
@@ -260,5 +274,33 @@ CASES = [
         make="",
         colour="",
         pictured=False,
+    ),
+    _DAHUA,
+    _also(
+        _DAHUA,
+        "snapshot in GB 18030 without a picture, never closed",
+        multipart(
+            ("event", "text/plain; charset=GB18030", DAHUA_TEXT.decode().encode("gb18030")),
+            media_type="multipart/mixed",
+            close=False,
+        ),
+        pictured=False,
+    ),
+    _also(
+        _DAHUA,
+        "parking in JSON",
+        Sent("application/json", fixture("dahua_parking.json")),
+        kind=ObservationKind.VEHICLE_STANDING,
+        event_id="ParkingDetection#start#2022566950#4712#1",
+        track="object-816",
+        pictured=False,
+    ),
+    _also(
+        _DAHUA,
+        "platform push in GBK",
+        Sent("application/json; charset=gbk", fixture("dahua_platform.json").decode().encode("gbk")),
+        event_id="",
+        confidence=0,
+        direction=Direction.UNSPECIFIED,
     ),
 ]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from alerthub.domain.device_events import DeviceEvent
 from services.gateway.adapters import (
     cloudevents,
+    dahua,
     hikvision_anpr,
     hikvision_events,
     openalpr,
@@ -23,6 +24,7 @@ It raises nothing else, whatever the body is, and keeps nothing that an event ha
 
 ADAPTERS: Mapping[str, Parse] = {
     "cloudevents": cloudevents.parse,
+    "dahua": dahua.parse,
     "hikvision-anpr": hikvision_anpr.parse,
     "hikvision-events": hikvision_events.parse,
     "openalpr": openalpr.parse,
