@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from alerthub import kafka, loops
 from alerthub.api.v1 import watchlist_pb2
 from alerthub.api.v1.common_pb2 import Bookmark
-from alerthub.domain import alerts as domain
+from alerthub.domain import alert_life
 from alerthub.domain.errors import Retry
 from alerthub.replica import BOOKMARK_KEY, BOOKMARK_MAXIMUM_AGE_MS
 from alerthub.settings import KafkaSettings
@@ -163,7 +163,7 @@ class Entries:
                 if cause == "withdrawn"
                 else "the watchlist entry has ended"
             )
-            change = domain.cancel(work.take(stored), reason=reason, actor=ACTOR, now_ms=work.now_ms)
+            change = alert_life.cancel(work.take(stored), reason=reason, actor=ACTOR, now_ms=work.now_ms)
             count += bool(change.events)
             work.apply(change)
         WITHDRAWN.labels(cause).inc(count)

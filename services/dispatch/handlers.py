@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerthub import audit
 from alerthub.api.v1 import access_pb2, alert_pb2, delivery_pb2, patrol_pb2
+from alerthub.domain import alert_life
 from alerthub.domain import alerts as domain
 from alerthub.domain.alerts import Answer, Change
 from alerthub.domain.errors import Conflict, NotFound, Refuse
@@ -45,7 +46,7 @@ class Handlers:
 
         async def decide(work: Work) -> alert_pb2.Alert:
             alert = await self._locked_with_entry(work, request.alert_id)
-            change = domain.confirm(
+            change = alert_life.confirm(
                 alert,
                 by=caller.actor,
                 supervisor=caller.has_role(access_pb2.ROLE_SUPERVISOR),
@@ -71,7 +72,7 @@ class Handlers:
 
         async def decide(work: Work) -> alert_pb2.Alert:
             alert = await _locked(work, request.alert_id)
-            work.apply(domain.reject(alert, by=caller.actor, reason=request.reason, now_ms=work.now_ms))
+            work.apply(alert_life.reject(alert, by=caller.actor, reason=request.reason, now_ms=work.now_ms))
             facts = work.facts(request.alert_id)
             if facts.cooldown_ms:
                 await work.store.suppress(request.alert_id, facts.fold_key, work.now_ms + facts.cooldown_ms)
@@ -102,7 +103,7 @@ class Handlers:
         async def decide(work: Work) -> alert_pb2.Alert:
             alert = await _locked(work, request.alert_id)
             assignment = alert.assignment(request.assignment_id)
-            change = domain.accept(
+            change = alert_life.accept(
                 alert,
                 assignment_id=assignment.assignment_id,
                 unit_id=assignment.unit_id,
@@ -190,7 +191,7 @@ class Handlers:
         if kind == "receipt":
             if not assignment_id:
                 return Change(alert)
-            return domain.deliver(
+            return alert_life.deliver(
                 alert,
                 assignment_id=assignment_id,
                 unit_id=unit,
@@ -198,7 +199,7 @@ class Handlers:
                 now_ms=now_ms,
             )
         if kind == "accept":
-            return domain.accept(
+            return alert_life.accept(
                 alert,
                 assignment_id=assignment_id,
                 unit_id=unit,
@@ -207,7 +208,7 @@ class Handlers:
                 now_ms=now_ms,
             )
         if kind == "decline":
-            change = domain.decline(
+            change = alert_life.decline(
                 alert,
                 assignment_id=assignment_id,
                 unit_id=unit,
@@ -220,7 +221,7 @@ class Handlers:
                 await work.seek_unit(alert.alert_id)
             return Change(work.alert(alert.alert_id), answer=change.answer, detail=change.detail)
         outcome = OUTCOME_OF_WIRE[command.outcome]
-        change = domain.record_outcome(
+        change = alert_life.record_outcome(
             alert, assignment_id=assignment_id, unit_id=unit, outcome=outcome, actor=actor, now_ms=now_ms
         )
         if change.events:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerthub.api.v1 import common_pb2, observation_pb2, registry_pb2, watchlist_pb2
 from alerthub.api.v1.alert_pb2 import AlertRaised
-from alerthub.domain import alerts as domain
+from alerthub.domain import alert_life
 from alerthub.domain.errors import DeadLetter
 from alerthub.domain.folding import Disposition, Folded, KnownEntry, NewestAlert, Raised, fold
 from services.dispatch import precision
@@ -192,13 +192,13 @@ class Intake:
         # Direct calls are never suspended (refusal 9).
         suspended = suspended and not hit.direct_call
         alert_id = raised.raised_id.hex()
-        policy = domain.effective_policy(
+        policy = alert_life.effective_policy(
             policy=policy_of_wire(raised.policy),
             names_person=names_person,
             qualified_device=raised.observation.authentication_class not in _WEAK_CLASSES,
             suspended=suspended,
         )
-        change = domain.open_alert(
+        change = alert_life.open_alert(
             alert_id=alert_id,
             policy=policy,
             names_person=names_person,
@@ -218,7 +218,7 @@ class Intake:
 
     def _join(self, work: Work, hit: _Hit, alert_id: str, *, covered: bool) -> None:
         alert = work.apply(
-            domain.add_sighting(
+            alert_life.add_sighting(
                 work.alert(alert_id),
                 covered=covered,
                 severity=hit.raised.severity,

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerthub import loops
 from alerthub.api.v1 import watchlist_pb2, watchlist_pb2_grpc
-from alerthub.domain import alerts as domain
+from alerthub.domain import alert_life
 from alerthub.domain.errors import Refuse, Retry
 from alerthub.evidence import EvidenceStore
 from alerthub.grpc_errors import error_of
@@ -225,7 +225,7 @@ class Sealing:
             if alert is not None and done.rowcount:
                 await work.store.note_picture(row.raised_id, has_picture=promoted, missing_reason=missing)
                 work.apply(
-                    domain.evidence_sealed(
+                    alert_life.evidence_sealed(
                         alert,
                         of_basis=bytes(work.facts(row.alert_id).basis_raised_id) == bytes(row.raised_id),
                         has_picture=promoted,

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerthub import loops
-from alerthub.domain import alerts as domain
+from alerthub.domain import alert_life
 from alerthub.domain.deadlines import may_fire
 from alerthub.domain.errors import Retry
 from alerthub.telemetry import logger
@@ -85,7 +85,7 @@ class Timers:
             for stored in (await work.store.alerts(row.alert_id for row in due)).values():
                 work.take(stored)
             for row in due:
-                change = domain.deadline_passed(
+                change = alert_life.deadline_passed(
                     work.alert(row.alert_id), since_version=row.since_version, actor=ACTOR, now_ms=work.now_ms
                 )
                 work.apply(change)

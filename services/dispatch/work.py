@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alerthub import audit, outbox
 from alerthub.alert_events import TOPIC
+from alerthub.domain import alert_life
 from alerthub.domain import alerts as domain
 from alerthub.domain.alerts import Change, EventKind
 from alerthub.domain.deadlines import DeadlineTimes, Waiting
@@ -155,13 +156,13 @@ class Work:
                 if asked
                 else "no unit of the kind is on shift in the jurisdiction"
             )
-            return self.apply(domain.escalate(alert, reason=reason, actor=ACTOR, now_ms=self.now_ms))
+            return self.apply(alert_life.escalate(alert, reason=reason, actor=ACTOR, now_ms=self.now_ms))
         return await self.offer(alert_id, route.unit_id, route.reasons, ACTOR)
 
     async def offer(self, alert_id: str, unit_id: str, reasons: tuple[str, ...], actor: str) -> domain.Alert:
         """Offers the alert to this unit."""
         alert = self._alerts[alert_id]
-        change = domain.offer(
+        change = alert_life.offer(
             alert,
             assignment_id=f"{alert_id}-{len(alert.assignments) + 1}",
             unit_id=unit_id,

@@ -18,7 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerthub.api.v1 import alert_pb2, common_pb2, watchlist_pb2
-from alerthub.domain import alerts as domain
+from alerthub.domain import alert_life
 from alerthub.domain.deadlines import DeadlineTimes
 from services.dispatch.timers import Timers
 from services.dispatch.work import Surroundings, working
@@ -251,7 +251,7 @@ async def test_c14_a_receipt_under_way_makes_the_deadline_void_that_an_instance_
         known = await receiving.load(alert.alert_id)
         assert known is not None
         receiving.apply(
-            domain.deliver(
+            alert_life.deliver(
                 known,
                 assignment_id=offered.assignment_id,
                 unit_id=offered.unit_id,

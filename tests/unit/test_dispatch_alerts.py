@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from alerthub.domain import alerts
+from alerthub.domain import alert_life
 from alerthub.domain.alerts import (
     Alert,
     Answer,
@@ -30,7 +30,7 @@ NOW = 1_700_000_000_000
 def opened(
     *, names_person: bool = False, policy: Policy = Policy.SEND_AT_ONCE, supervised: bool = False
 ) -> Alert:
-    return alerts.open_alert(
+    return alert_life.open_alert(
         alert_id="a1",
         policy=Policy.CONFIRM_FIRST if names_person else policy,
         names_person=names_person,
@@ -42,17 +42,17 @@ def opened(
 
 
 def with_picture(alert: Alert) -> Alert:
-    return alerts.evidence_sealed(
+    return alert_life.evidence_sealed(
         alert, of_basis=True, has_picture=True, actor="service:dispatch", now_ms=NOW
     ).alert
 
 
 def confirmed(alert: Alert, *, supervisor: bool = False) -> Alert:
-    return alerts.confirm(alert, by=OPERATOR, supervisor=supervisor, seen_version=0, now_ms=NOW).alert
+    return alert_life.confirm(alert, by=OPERATOR, supervisor=supervisor, seen_version=0, now_ms=NOW).alert
 
 
 def offered(alert: Alert, unit_id: str = "u1", number: int = 1) -> Alert:
-    return alerts.offer(
+    return alert_life.offer(
         alert,
         assignment_id=f"a1-{number}",
         unit_id=unit_id,
@@ -64,25 +64,27 @@ def offered(alert: Alert, unit_id: str = "u1", number: int = 1) -> Alert:
 
 
 def accepted(alert: Alert, unit_id: str = "u1", number: int = 1) -> Change:
-    return alerts.accept(
+    return alert_life.accept(
         alert, assignment_id=f"a1-{number}", unit_id=unit_id, officer="wang", actor="person:wang", now_ms=NOW
     )
 
 
 def delivered(alert: Alert) -> Alert:
-    return alerts.deliver(alert, assignment_id="a1-1", unit_id="u1", actor="terminal:t1", now_ms=NOW).alert
+    return alert_life.deliver(
+        alert, assignment_id="a1-1", unit_id="u1", actor="terminal:t1", now_ms=NOW
+    ).alert
 
 
 def timed_out(alert: Alert) -> Change:
     assert alert.waiting is not None
-    return alerts.deadline_passed(
+    return alert_life.deadline_passed(
         alert, since_version=alert.waiting.since_version, actor="service:dispatch", now_ms=NOW
     )
 
 
 def test_refusal_6_an_alert_that_names_a_person_cannot_be_opened_to_be_sent_at_once() -> None:
     with pytest.raises(Refuse, match="names a person"):
-        alerts.open_alert(
+        alert_life.open_alert(
             alert_id="a1",
             policy=Policy.SEND_AT_ONCE,
             names_person=True,
@@ -100,7 +102,7 @@ def test_refusal_6_an_alert_that_names_a_person_cannot_be_opened_to_be_sent_at_o
 def test_no_configuration_sends_at_once_what_must_be_confirmed(
     names_person: bool, qualified: bool, suspended: bool
 ) -> None:
-    policy = alerts.effective_policy(
+    policy = alert_life.effective_policy(
         policy=Policy.SEND_AT_ONCE, names_person=names_person, qualified_device=qualified, suspended=suspended
     )
     assert policy is Policy.CONFIRM_FIRST
@@ -133,22 +135,24 @@ def test_refusal_9_a_suspended_alert_needs_a_supervisor() -> None:
 def test_a_confirmation_of_a_version_that_nobody_saw_is_refused() -> None:
     alert = opened(policy=Policy.CONFIRM_FIRST)
     with pytest.raises(Conflict, match="newest is 1"):
-        alerts.confirm(alert, by=OPERATOR, supervisor=False, seen_version=2, now_ms=NOW)
+        alert_life.confirm(alert, by=OPERATOR, supervisor=False, seen_version=2, now_ms=NOW)
 
 
 def test_c6_a_weaker_sighting_needs_its_own_confirmation() -> None:
     # given an accepted alert, and a sighting that its confirmation does not cover
     alert = accepted(offered(opened())).alert
-    alert = alerts.add_sighting(alert, covered=False, severity=3, actor="service:dispatch", now_ms=NOW).alert
+    alert = alert_life.add_sighting(
+        alert, covered=False, severity=3, actor="service:dispatch", now_ms=NOW
+    ).alert
     assert alert.pending == (alert.version,)
 
     # when an operator confirms what was on the screen before it came, it stays pending
     with pytest.raises(Conflict):
-        alerts.confirm(alert, by=OPERATOR, supervisor=False, seen_version=alert.version - 1, now_ms=NOW)
+        alert_life.confirm(alert, by=OPERATOR, supervisor=False, seen_version=alert.version - 1, now_ms=NOW)
 
     # then only a confirmation that saw it covers it
     assert (
-        alerts.confirm(
+        alert_life.confirm(
             alert, by=OPERATOR, supervisor=False, seen_version=alert.version, now_ms=NOW
         ).alert.pending
         == ()
@@ -157,7 +161,9 @@ def test_c6_a_weaker_sighting_needs_its_own_confirmation() -> None:
 
 def test_the_first_confirmation_does_not_cover_a_weaker_sighting() -> None:
     alert = opened(policy=Policy.CONFIRM_FIRST)
-    alert = alerts.add_sighting(alert, covered=False, severity=3, actor="service:dispatch", now_ms=NOW).alert
+    alert = alert_life.add_sighting(
+        alert, covered=False, severity=3, actor="service:dispatch", now_ms=NOW
+    ).alert
     assert confirmed(alert).pending == (2,)
 
 
@@ -178,14 +184,14 @@ def test_c14_a_deadline_of_an_earlier_wait_changes_nothing() -> None:
     stale = alert.waiting.since_version
     after = delivered(alert)
 
-    change = alerts.deadline_passed(after, since_version=stale, actor="service:dispatch", now_ms=NOW)
+    change = alert_life.deadline_passed(after, since_version=stale, actor="service:dispatch", now_ms=NOW)
 
     assert change == Change(after)
 
 
 def test_a_sighting_does_not_stop_a_deadline() -> None:
     alert = offered(opened())
-    seen_again = alerts.add_sighting(alert, covered=True, severity=3, actor="x", now_ms=NOW).alert
+    seen_again = alert_life.add_sighting(alert, covered=True, severity=3, actor="x", now_ms=NOW).alert
     assert timed_out(seen_again).events[0].kind is EventKind.ASSIGNMENT_TIMED_OUT
 
 
@@ -204,19 +210,19 @@ def test_c14_a_late_acceptance_is_superseded_and_gives_no_second_owner() -> None
 
 def test_an_acceptance_after_nobody_took_it_is_superseded_too() -> None:
     alert = timed_out(offered(opened())).alert
-    alert = alerts.escalate(alert, reason="nobody", actor="x", now_ms=NOW).alert
+    alert = alert_life.escalate(alert, reason="nobody", actor="x", now_ms=NOW).alert
     assert accepted(alert).answer is Answer.SUPERSEDED
 
 
 def test_another_units_assignment_is_not_there_for_a_terminal() -> None:
     with pytest.raises(NotFound):
-        alerts.accept(
+        alert_life.accept(
             offered(opened()), assignment_id="a1-1", unit_id="u2", officer="x", actor="x", now_ms=NOW
         )
 
 
 def test_c18_the_card_says_call_by_radio_where_no_terminal_is_reachable() -> None:
-    alert = alerts.offer(
+    alert = alert_life.offer(
         opened(), assignment_id="a1-1", unit_id="u1", reasons=(), reachable=False, actor="x", now_ms=NOW
     ).alert
     assert alert.call_by_radio
@@ -224,7 +230,7 @@ def test_c18_the_card_says_call_by_radio_where_no_terminal_is_reachable() -> Non
 
 
 def test_c18_an_acknowledgement_by_voice_stops_the_deadlines() -> None:
-    change = alerts.accept(
+    change = alert_life.accept(
         offered(opened()),
         assignment_id="a1-1",
         unit_id="u1",
@@ -238,17 +244,19 @@ def test_c18_an_acknowledgement_by_voice_stops_the_deadlines() -> None:
 
 
 def test_refusal_7_a_cancelled_alert_ends_its_assignment() -> None:
-    alert = alerts.cancel(accepted(offered(opened())).alert, reason="withdrawn", actor="x", now_ms=NOW).alert
+    alert = alert_life.cancel(
+        accepted(offered(opened())).alert, reason="withdrawn", actor="x", now_ms=NOW
+    ).alert
     assert alert.status is Status.CANCELLED
     assert alert.assignments[0].status is AssignmentStatus.CANCELLED
     assert alert.waiting is None
 
 
 def test_refusal_9_an_outcome_is_recorded_for_an_alert_that_was_cancelled_under_its_unit() -> None:
-    cancelled = alerts.cancel(
+    cancelled = alert_life.cancel(
         accepted(offered(opened())).alert, reason="withdrawn", actor="x", now_ms=NOW
     ).alert
-    after = alerts.record_outcome(
+    after = alert_life.record_outcome(
         cancelled, assignment_id="a1-1", unit_id="u1", outcome=OutcomeKind.FOUND, actor="x", now_ms=NOW
     ).alert
     assert (after.status, after.outcome) == (Status.CANCELLED, OutcomeKind.FOUND)
@@ -256,7 +264,7 @@ def test_refusal_9_an_outcome_is_recorded_for_an_alert_that_was_cancelled_under_
 
 def test_an_outcome_needs_an_acceptance() -> None:
     with pytest.raises(Conflict, match="accept it"):
-        alerts.record_outcome(
+        alert_life.record_outcome(
             delivered(offered(opened())),
             assignment_id="a1-1",
             unit_id="u1",
@@ -273,7 +281,7 @@ def test_a_repeat_of_an_acceptance_changes_nothing() -> None:
 
 def test_an_alert_in_a_units_hands_is_not_rejected() -> None:
     with pytest.raises(Conflict, match="outcome"):
-        alerts.reject(accepted(offered(opened())).alert, by=OPERATOR, reason="no", now_ms=NOW)
+        alert_life.reject(accepted(offered(opened())).alert, by=OPERATOR, reason="no", now_ms=NOW)
 
 
 UNITS = ("u1", "u2", "u3")
@@ -314,7 +322,7 @@ class Life(RuleBasedStateMachine):
     @rule(has_picture=st.booleans(), of_basis=st.booleans())
     def seal(self, has_picture: bool, of_basis: bool) -> None:
         self.do(
-            lambda alert: alerts.evidence_sealed(
+            lambda alert: alert_life.evidence_sealed(
                 alert, of_basis=of_basis, has_picture=has_picture, actor="x", now_ms=NOW
             )
         )
@@ -323,7 +331,7 @@ class Life(RuleBasedStateMachine):
     @rule(supervisor=st.booleans(), seen=st.integers(0, 30))
     def confirm(self, supervisor: bool, seen: int) -> None:
         self.do(
-            lambda alert: alerts.confirm(
+            lambda alert: alert_life.confirm(
                 alert, by=OPERATOR, supervisor=supervisor, seen_version=seen, now_ms=NOW
             )
         )
@@ -331,18 +339,18 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.alert is not None)
     @rule()
     def reject(self) -> None:
-        self.do(lambda alert: alerts.reject(alert, by=OPERATOR, reason="no", now_ms=NOW))
+        self.do(lambda alert: alert_life.reject(alert, by=OPERATOR, reason="no", now_ms=NOW))
 
     @precondition(lambda self: self.alert is not None)
     @rule()
     def cancel(self) -> None:
-        self.do(lambda alert: alerts.cancel(alert, reason="withdrawn", actor="x", now_ms=NOW))
+        self.do(lambda alert: alert_life.cancel(alert, reason="withdrawn", actor="x", now_ms=NOW))
 
     @precondition(lambda self: self.alert is not None)
     @rule(covered=st.booleans(), severity=st.integers(1, 4))
     def see_again(self, covered: bool, severity: int) -> None:
         self.do(
-            lambda alert: alerts.add_sighting(
+            lambda alert: alert_life.add_sighting(
                 alert, covered=covered, severity=severity, actor="x", now_ms=NOW
             )
         )
@@ -351,7 +359,7 @@ class Life(RuleBasedStateMachine):
     @rule(unit_id=st.sampled_from(UNITS), reachable=st.booleans())
     def offer(self, unit_id: str, reachable: bool) -> None:
         self.do(
-            lambda alert: alerts.offer(
+            lambda alert: alert_life.offer(
                 alert,
                 assignment_id=f"a1-{len(alert.assignments) + 1}",
                 unit_id=unit_id,
@@ -365,7 +373,7 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.alert is not None)
     @rule()
     def escalate(self) -> None:
-        self.do(lambda alert: alerts.escalate(alert, reason="nobody", actor="x", now_ms=NOW))
+        self.do(lambda alert: alert_life.escalate(alert, reason="nobody", actor="x", now_ms=NOW))
 
     @precondition(lambda self: self.alert is not None)
     @rule(
@@ -379,16 +387,16 @@ class Life(RuleBasedStateMachine):
 
         def of(alert: Alert) -> Change:
             if command == "deliver":
-                return alerts.deliver(
+                return alert_life.deliver(
                     alert, assignment_id=assignment_id, unit_id=unit_id, actor="x", now_ms=NOW
                 )
             if command == "accept":
                 return accepted(alert, unit_id, number)
             if command == "decline":
-                return alerts.decline(
+                return alert_life.decline(
                     alert, assignment_id=assignment_id, unit_id=unit_id, reason="busy", actor="x", now_ms=NOW
                 )
-            return alerts.record_outcome(
+            return alert_life.record_outcome(
                 alert, assignment_id=assignment_id, unit_id=unit_id, outcome=outcome, actor="x", now_ms=NOW
             )
 
@@ -399,7 +407,7 @@ class Life(RuleBasedStateMachine):
     def deadline(self, since: int, current: bool) -> None:
         def of(alert: Alert) -> Change:
             version = alert.waiting.since_version if current and alert.waiting else since
-            return alerts.deadline_passed(alert, since_version=version, actor="x", now_ms=NOW)
+            return alert_life.deadline_passed(alert, since_version=version, actor="x", now_ms=NOW)
 
         self.do(of)
 
