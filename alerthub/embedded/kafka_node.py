@@ -83,6 +83,13 @@ START_SECONDS = 120.0
 """Three seconds on an idle machine; two cores that are busy with something else take a minute."""
 
 
+def cluster_id(unique: uuid.UUID) -> str:
+    """Kafka's form of a cluster's id: 22 letters of base64. One that began with a hyphen would be an option
+    to Kafka's tools: it begins with an underscore instead."""
+    text = urlsafe_b64encode(unique.bytes).decode("ascii").rstrip("=")
+    return "_" + text[1:] if text.startswith("-") else text
+
+
 class KafkaNode:
     """Starts, stops and kills the broker of one data folder. Ports are chosen by the caller."""
 
@@ -218,7 +225,7 @@ class KafkaNode:
             f"SCRAM-SHA-256=[name={name},password={self._password(name)}]"
             for name in (ADMINISTRATOR, *PRINCIPALS)
         ]
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
+        cluster = cluster_id(uuid.uuid4())
         arguments = ["-cp", self._class_path, "kafka.tools.StorageTool", "format", "-t", cluster]
         arguments += ["-c", str(self._properties_file)]
         for user in users:

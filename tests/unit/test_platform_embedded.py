@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from alerthub.embedded import jars, pki
 from alerthub.embedded.environment import service_environment
 from alerthub.embedded.folder import HubFolder, HubLock, is_running, random_secret
 from alerthub.embedded.jars import LockedJar
+from alerthub.embedded.kafka_node import cluster_id
 from alerthub.settings import KafkaSettings, ServiceSettings
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -240,3 +242,11 @@ def test_a_child_is_killed_by_the_kernel_when_its_parent_is_killed(tmp_path: Pat
         wait_for(lambda: runs(child, "sleep"))
         parent.kill()
     wait_for(lambda: not runs(child, "sleep"))
+
+
+@pytest.mark.parametrize("first_bytes", [b"\xf8", b"\xfb\xff", b"\x00"])
+def test_no_cluster_id_looks_like_an_option_of_kafkas_tools(first_bytes: bytes) -> None:
+    made = cluster_id(uuid.UUID(bytes=first_bytes.ljust(16, b"\x01")))
+
+    assert len(made) == 22
+    assert not made.startswith("-")
