@@ -197,6 +197,15 @@ _DAHUA = Case(
     pictured=True,
 )
 
+_VIEW_LIBRARY = Case(
+    "ga-t-1400 JSON",
+    "ga-t-1400",
+    Sent("application/VIID+JSON;charset=UTF-8", fixture("ga_t_1400_vehicle.json")),
+    event_id="130000000011900000010220340203080910000170200017",
+    direction=Direction.UNSPECIFIED,
+    pictured=True,
+)
+
 
 def _also(case: Case, name: str, sent: Sent, **changes: object) -> Case:
     return dataclasses.replace(case, name=f"{case.adapter} {name}", sent=sent, **changes)  # type: ignore[arg-type]
@@ -302,5 +311,14 @@ CASES = [
         event_id="",
         confidence=0,
         direction=Direction.UNSPECIFIED,
+    ),
+    _VIEW_LIBRARY,
+    _also(
+        _VIEW_LIBRARY,
+        "JSON in GB 2312",
+        Sent(
+            "application/json; charset=GB2312",
+            fixture("ga_t_1400_vehicle.json").decode().encode("gb18030"),
+        ),
     ),
 ]

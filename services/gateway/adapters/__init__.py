@@ -8,6 +8,7 @@ from alerthub.domain.device_events import DeviceEvent
 from services.gateway.adapters import (
     cloudevents,
     dahua,
+    ga_t_1400,
     hikvision_anpr,
     hikvision_events,
     openalpr,
@@ -25,6 +26,7 @@ It raises nothing else, whatever the body is, and keeps nothing that an event ha
 ADAPTERS: Mapping[str, Parse] = {
     "cloudevents": cloudevents.parse,
     "dahua": dahua.parse,
+    "ga-t-1400": ga_t_1400.parse,
     "hikvision-anpr": hikvision_anpr.parse,
     "hikvision-events": hikvision_events.parse,
     "openalpr": openalpr.parse,
