@@ -206,6 +206,16 @@ _VIEW_LIBRARY = Case(
     pictured=True,
 )
 
+_AXIS = Case(
+    "axis-lpr JSON",
+    "axis-lpr",
+    Sent("application/json", fixture("axis_lpr.json")),
+    event_id="1144007#2400017#2022538150250",
+    track="car-1144007",
+    make="Geely",
+    plate_colour="",
+)
+
 
 def _also(case: Case, name: str, sent: Sent, **changes: object) -> Case:
     return dataclasses.replace(case, name=f"{case.adapter} {name}", sent=sent, **changes)  # type: ignore[arg-type]
@@ -320,5 +330,12 @@ CASES = [
             "application/json; charset=GB2312",
             fixture("ga_t_1400_vehicle.json").decode().encode("gb18030"),
         ),
+    ),
+    _AXIS,
+    _also(
+        _AXIS,
+        "form with a picture",
+        multipart(("event", "application/json", fixture("axis_lpr.json")), ("image", "image/jpeg", JPEG)),
+        pictured=True,
     ),
 ]

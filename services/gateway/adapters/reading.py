@@ -12,12 +12,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from alerthub.domain.device_events import (
     LATEST_TIME_MS,
     MAXIMUM_EVENT_ID_CHARACTERS,
-    DeviceEvent,
     ReadIdentifier,
 )
 from alerthub.domain.errors import Refuse
@@ -26,6 +25,7 @@ from alerthub.domain.identifiers import MAXIMUM_LENGTH, IdentifierKind, normalis
 MAXIMUM_EVENTS = 256
 """Events of one request: as many as one batch on Kafka holds."""
 
+_Event = TypeVar("_Event")
 _MAXIMUM_HEADER = 512
 _PARAMETER = re.compile(r""";\s*([A-Za-z]{1,20})\s*=\s*(?:"([^"]{0,200})"|([^;\s"]{0,200}))""")
 _TRACK = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -222,8 +222,8 @@ def _no_constant(_: str) -> NoReturn:
     raise ValueError("JSON has no such number")
 
 
-def bounded_events(events: list[DeviceEvent]) -> list[DeviceEvent]:
-    """The events, if they are not too many for one request."""
+def bounded_events(events: list[_Event]) -> list[_Event]:
+    """The events, read or not yet, if they are not too many for one request."""
     if len(events) > MAXIMUM_EVENTS:
         raise TooLarge("body", f"at most {MAXIMUM_EVENTS} events a request")
     return events
