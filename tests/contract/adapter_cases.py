@@ -216,6 +216,22 @@ _AXIS = Case(
     plate_colour="",
 )
 
+_SENSOR = Case(
+    "chirpstack panic button",
+    "chirpstack",
+    Sent("application/json", fixture("chirpstack_panic.json")),
+    kind=ObservationKind.PRESENCE,
+    identifier=None,
+    event_id="11111111-2222-4333-8444-555555555555",
+    confidence=0,
+    direction=Direction.UNSPECIFIED,
+    lane=0,
+    colour="",
+    plate_colour="",
+    call=CallKind.PANIC,
+    chinese="北门",
+)
+
 
 def _also(case: Case, name: str, sent: Sent, **changes: object) -> Case:
     return dataclasses.replace(case, name=f"{case.adapter} {name}", sent=sent, **changes)  # type: ignore[arg-type]
@@ -338,4 +354,5 @@ CASES = [
         multipart(("event", "application/json", fixture("axis_lpr.json")), ("image", "image/jpeg", JPEG)),
         pictured=True,
     ),
+    _SENSOR,
 ]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from alerthub.domain.device_events import DeviceEvent
 from services.gateway.adapters import (
     axis_lpr,
+    chirpstack,
     cloudevents,
     dahua,
     ga_t_1400,
@@ -26,6 +27,7 @@ It raises nothing else, whatever the body is, and keeps nothing that an event ha
 
 ADAPTERS: Mapping[str, Parse] = {
     "axis-lpr": axis_lpr.parse,
+    "chirpstack": chirpstack.parse,
     "cloudevents": cloudevents.parse,
     "dahua": dahua.parse,
     "ga-t-1400": ga_t_1400.parse,
