@@ -355,4 +355,14 @@ CASES = [
         pictured=True,
     ),
     _SENSOR,
+    dataclasses.replace(
+        _SENSOR,
+        name="the-things-stack tag",
+        adapter="the-things-stack",
+        sent=Sent("application/json", fixture("the_things_stack_tag.json")),
+        kind=ObservationKind.IDENTIFIER_READ,
+        identifier=(IdentifierKind.TAG, "020000000007"),
+        event_id="AXA50example+bCGMNw==#17",
+        call=None,
+    ),
 ]

@@ -15,6 +15,7 @@ from services.gateway.adapters import (
     hikvision_events,
     openalpr,
     plate_recognizer,
+    the_things_stack,
 )
 from services.gateway.adapters.reading import AdapterContext, TooLarge, UnsupportedContent
 
@@ -35,6 +36,7 @@ ADAPTERS: Mapping[str, Parse] = {
     "hikvision-events": hikvision_events.parse,
     "openalpr": openalpr.parse,
     "plate-recognizer": plate_recognizer.parse,
+    "the-things-stack": the_things_stack.parse,
 }
 
 __all__ = ["ADAPTERS", "AdapterContext", "Parse", "TooLarge", "UnsupportedContent"]
