@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import ast
+import tracemalloc
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from gateway_parts import PARTITIONS, START_MS, device_record, gateway, read
 from prometheus_client import REGISTRY
 
+import services.gateway as gateway_package
 from alerthub.api.v1 import registry_pb2
 from alerthub.domain.admission import AuthenticationClass
 from alerthub.domain.errors import Refuse
-from services.gateway.adapters import xml
+from services.gateway.adapters import TooLarge, xml
 from services.gateway.devices import DeviceDirectory
+from services.gateway.http_body import expanded
 
 PASSWORD = AuthenticationClass.PASSWORD_OVER_TLS
 
@@ -69,3 +75,45 @@ async def test_refusal_4_identifiers_that_are_dropped_are_counted(tmp_path: Path
 def test_s4_xml_with_a_document_type_or_an_entity_is_refused(declaration: str) -> None:
     with pytest.raises(Refuse, match="without a document type"):
         xml.read(f"{declaration}<a>x</a>")
+
+
+def test_s4_a_body_that_expands_without_end_is_never_expanded_whole() -> None:
+    # given 32 MiB that a device sends as 32 KiB
+    body = zlib.compress(bytes(32 * 1024 * 1024), level=9)
+
+    # when it is read with room for a MiB
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge):
+            expanded(body, "deflate", maximum_bytes=1024 * 1024)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    # then no more of it was ever in memory than the bound and what zlib needs
+    assert peak_bytes < 8 * 1024 * 1024
+
+
+def test_s4_nothing_in_the_gateway_can_fetch_an_address() -> None:
+    """What the gateway's modules bring with them: no client of HTTP, FTP or files by address.
+
+    httpx, urllib.request and their like would make a payload's address something to fetch.
+    """
+    clients = {"httpx", "requests", "aiohttp", "urllib3", "ftplib", "smtplib", "telnetlib", "http.client"}
+    source = Path(gateway_package.__path__[0])
+    imported = {
+        name
+        for path in source.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for name in _imports(node)
+    }
+    assert imported & (clients | {"urllib.request", "urllib"}) == set()
+    assert "urllib.parse" in imported, "the search finds what is imported"
+
+
+def _imports(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (name.name for name in node.names)
+    if isinstance(node, ast.ImportFrom) and node.module:
+        yield node.module
+        yield from (f"{node.module}.{name.name}" for name in node.names if node.module == "urllib")
