@@ -117,3 +117,9 @@ def _imports(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.ImportFrom) and node.module:
         yield node.module
         yield from (f"{node.module}.{name.name}" for name in node.names if node.module == "urllib")
+
+
+def test_s4_xml_of_more_elements_than_any_camera_writes_is_refused() -> None:
+    many = "<a/>" * xml.MAXIMUM_ELEMENTS
+    with pytest.raises(Refuse, match="elements"):
+        xml.read(f"<root>{many}</root>")
