@@ -24,7 +24,7 @@ from alerthub.telemetry import logger
 from services.dispatch.fleet import Fleet
 from services.dispatch.intake import Intake, check_raised, raised_of_call
 from services.dispatch.metrics import BATCH_SECONDS, DEAD_LETTERS, LOST
-from services.dispatch.store import NewSealing
+from services.dispatch.rows import NewSealing
 
 log = logger(__name__)
 

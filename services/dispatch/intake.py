@@ -15,7 +15,7 @@ from alerthub.domain.errors import DeadLetter
 from alerthub.domain.folding import Disposition, Folded, KnownEntry, NewestAlert, Raised, fold
 from services.dispatch import precision
 from services.dispatch.metrics import OPEN_SECONDS, RAISED
-from services.dispatch.store import NewSealing, NewSighting
+from services.dispatch.rows import NewSealing, NewSighting
 from services.dispatch.wire import Facts, hit_identifier, policy_of_wire, sighting_message
 from services.dispatch.work import ACTOR, Surroundings, Work, working
 

@@ -24,7 +24,8 @@ from alerthub.grpc_errors import error_of
 from alerthub.postgres import transaction
 from alerthub.telemetry import logger
 from services.dispatch.metrics import SEALINGS
-from services.dispatch.store import SEALING_LEASE_SECONDS, NewSealing
+from services.dispatch.rows import NewSealing
+from services.dispatch.store import SEALING_LEASE_SECONDS
 from services.dispatch.work import ACTOR, Surroundings, working
 
 log = logger(__name__)

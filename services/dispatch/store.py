@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import text
@@ -12,167 +12,26 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerthub.api.v1 import alert_pb2
 from alerthub.domain import alerts as domain
-from alerthub.domain.alerts import AssignmentStatus, OutcomeKind, Policy, Status
-from alerthub.domain.deadlines import DeadlineKind, Waiting
+from alerthub.domain.deadlines import Waiting
 from alerthub.domain.folding import KnownEntry
 from alerthub.domain.routing import Candidate, Workload
-from services.dispatch.wire import NEWEST_SIGHTINGS, Facts
-
-_FACT_COLUMNS = tuple(Facts.__dataclass_fields__)
-_STATE_COLUMNS = (
-    "version",
-    "status",
-    "severity",
-    "supervisor_required",
-    "has_picture",
-    "confirmed_by",
-    "confirmed_at_ms",
-    "rejected_reason",
-    "cancelled_reason",
-    "outcome",
-    "closed_at_ms",
-    "call_by_radio",
-    "sighting_count",
-    "pending",
-    "waiting_kind",
-    "waiting_since",
-    "waiting_assignment",
+from services.dispatch.rows import (
+    INSERT_ALERT,
+    UPDATE_ALERT,
+    UPSERT_ASSIGNMENT,
+    NewSealing,
+    NewSighting,
+    StoredAlert,
+    assignment_of,
+    assignment_values,
+    inserted_values,
+    stored_alert,
+    updated_values,
 )
-_INSERT_COLUMNS = ("alert_id", "policy", "names_person", "opened_at_ms", *_STATE_COLUMNS, *_FACT_COLUMNS)
-
-
-def _insert(table: str, columns: Sequence[str]) -> str:
-    """The names come from this module, never from outside."""
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES (:{', :'.join(columns)})"  # noqa: S608
-
-
-_INSERT_ALERT = text(_insert("alert", _INSERT_COLUMNS))
-_UPDATE_ALERT = text(
-    "UPDATE alert SET "  # noqa: S608 - as above
-    + ", ".join(f"{name} = :{name}" for name in _STATE_COLUMNS)
-    + " WHERE alert_id = :alert_id"
-)
-_ASSIGNMENT_COLUMNS = (
-    "assignment_id",
-    "alert_id",
-    "ordinal",
-    "unit_id",
-    "status",
-    "offered_at_ms",
-    "delivered_at_ms",
-    "answered_at_ms",
-    "reasons",
-    "by_voice",
-    "officer",
-)
-_UPSERT_ASSIGNMENT = text(
-    _insert("assignment", _ASSIGNMENT_COLUMNS) + " "
-    "ON CONFLICT (assignment_id) DO UPDATE SET status = excluded.status, "
-    "delivered_at_ms = excluded.delivered_at_ms, answered_at_ms = excluded.answered_at_ms, "
-    "by_voice = excluded.by_voice, officer = excluded.officer"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredAlert:
-    """An alert as the database has it."""
-
-    facts: Facts
-    alert: domain.Alert
-
-
-@dataclass(frozen=True, slots=True)
-class NewSighting:
-    """A row of `sighting`."""
-
-    raised_id: bytes
-    alert_id: str
-    added_version: int
-    device_id: str
-    token: bytes
-    needs_confirmation: bool
-    picture_missing_reason: str
-    body: bytes
-
+from services.dispatch.wire import NEWEST_SIGHTINGS
 
 SEALING_LEASE_SECONDS = 10
 """Whoever attempts to seal evidence has so long before another may; three times an attempt's timeout."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewSealing:
-    """A row of `sealing`: `request` is a SealForAlertRequest without the picture."""
-
-    raised_id: bytes
-    alert_id: str
-    request: bytes
-    picture_id: str
-
-
-def _state_values(alert: domain.Alert) -> dict[str, Any]:
-    waiting = alert.waiting
-    return {
-        "version": alert.version,
-        "status": alert.status.value,
-        "severity": alert.severity,
-        "supervisor_required": alert.supervisor_required,
-        "has_picture": alert.has_picture,
-        "confirmed_by": alert.confirmed_by,
-        "confirmed_at_ms": alert.confirmed_at_ms,
-        "rejected_reason": alert.rejected_reason,
-        "cancelled_reason": alert.cancelled_reason,
-        "outcome": alert.outcome.value if alert.outcome else None,
-        "closed_at_ms": alert.closed_at_ms,
-        "call_by_radio": alert.call_by_radio,
-        "sighting_count": alert.sighting_count,
-        "pending": list(alert.pending),
-        "waiting_kind": waiting.kind.value if waiting else None,
-        "waiting_since": waiting.since_version if waiting else None,
-        "waiting_assignment": waiting.assignment_id if waiting else None,
-    }
-
-
-def _alert_of(row: Any, assignments: Sequence[domain.Assignment]) -> StoredAlert:
-    waiting = None
-    if row.waiting_kind is not None:
-        waiting = Waiting(DeadlineKind(row.waiting_kind), row.waiting_since, row.waiting_assignment)
-    alert = domain.Alert(
-        alert_id=row.alert_id,
-        version=row.version,
-        status=Status(row.status),
-        policy=Policy(row.policy),
-        names_person=row.names_person,
-        severity=row.severity,
-        opened_at_ms=row.opened_at_ms,
-        supervisor_required=row.supervisor_required,
-        has_picture=row.has_picture,
-        confirmed_by=row.confirmed_by,
-        confirmed_at_ms=row.confirmed_at_ms,
-        rejected_reason=row.rejected_reason,
-        cancelled_reason=row.cancelled_reason,
-        outcome=OutcomeKind(row.outcome) if row.outcome else None,
-        closed_at_ms=row.closed_at_ms,
-        call_by_radio=row.call_by_radio,
-        sighting_count=row.sighting_count,
-        pending=tuple(row.pending),
-        assignments=tuple(assignments),
-        waiting=waiting,
-    )
-    return StoredAlert(Facts(**{name: getattr(row, name) for name in _FACT_COLUMNS}), alert)
-
-
-def _assignment_of(row: Any) -> domain.Assignment:
-    return domain.Assignment(
-        assignment_id=row.assignment_id,
-        unit_id=row.unit_id,
-        status=AssignmentStatus(row.status),
-        offered_at_ms=row.offered_at_ms,
-        delivered_at_ms=row.delivered_at_ms,
-        answered_at_ms=row.answered_at_ms,
-        reasons=tuple(row.reasons),
-        by_voice=row.by_voice,
-        officer=row.officer,
-    )
 
 
 class Store:
@@ -260,8 +119,8 @@ class Store:
             "SELECT * FROM assignment WHERE alert_id = ANY(:ids) ORDER BY alert_id, ordinal",
             ids=[row.alert_id for row in rows],
         ):
-            found[row.alert_id].append(_assignment_of(row))
-        return [_alert_of(row, found[row.alert_id]) for row in rows]
+            found[row.alert_id].append(assignment_of(row))
+        return [stored_alert(row, found[row.alert_id]) for row in rows]
 
     async def open_alerts_of_entries(self, entry_ids: Iterable[str]) -> list[str]:
         rows = await self._rows(
@@ -273,46 +132,18 @@ class Store:
 
     async def insert_alerts(self, stored: Sequence[StoredAlert]) -> None:
         await self._write_many(
-            _INSERT_ALERT,
-            [
-                {
-                    "alert_id": each.alert.alert_id,
-                    "policy": each.alert.policy.value,
-                    "names_person": each.alert.names_person,
-                    "opened_at_ms": each.alert.opened_at_ms,
-                    **_state_values(each.alert),
-                    **asdict(each.facts),
-                }
-                for each in stored
-            ],
+            INSERT_ALERT,
+            [inserted_values(each) for each in stored],
         )
 
     async def update_alerts(self, alerts: Sequence[domain.Alert]) -> None:
-        await self._write_many(
-            _UPDATE_ALERT, [{"alert_id": each.alert_id, **_state_values(each)} for each in alerts]
-        )
+        await self._write_many(UPDATE_ALERT, [updated_values(each) for each in alerts])
 
     async def put_assignments(self, alerts: Sequence[domain.Alert]) -> None:
         """In order: one that ended frees the alert before the next is written."""
         await self._write_many(
-            _UPSERT_ASSIGNMENT,
-            [
-                {
-                    "assignment_id": each.assignment_id,
-                    "alert_id": alert.alert_id,
-                    "ordinal": ordinal,
-                    "unit_id": each.unit_id,
-                    "status": each.status.value,
-                    "offered_at_ms": each.offered_at_ms,
-                    "delivered_at_ms": each.delivered_at_ms,
-                    "answered_at_ms": each.answered_at_ms,
-                    "reasons": list(each.reasons),
-                    "by_voice": each.by_voice,
-                    "officer": each.officer,
-                }
-                for alert in alerts
-                for ordinal, each in enumerate(alert.assignments)
-            ],
+            UPSERT_ASSIGNMENT,
+            [each for alert in alerts for each in assignment_values(alert)],
         )
 
     async def insert_sightings(self, sightings: Sequence[NewSighting]) -> None:

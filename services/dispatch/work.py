@@ -22,7 +22,8 @@ from alerthub.domain.routing import Place, Workload, candidates, choose
 from alerthub.postgres import transaction
 from services.dispatch.fleet import Fleet
 from services.dispatch.metrics import EVENTS
-from services.dispatch.store import NewSealing, NewSighting, Store, StoredAlert
+from services.dispatch.rows import NewSealing, NewSighting, StoredAlert
+from services.dispatch.store import Store
 from services.dispatch.wire import Facts, alert_message, event_message
 
 ACTOR = "service:dispatch"
