@@ -50,6 +50,10 @@ class Checkpoint:
         self._events.append(event)
         self._sent.extend(sent)
 
+    def wait_for(self, *sent: Awaitable[object]) -> None:
+        """Deliveries that no batch raised, and without which nothing more is to be acknowledged."""
+        self._sent.extend(sent)
+
     def forget(self) -> None:
         """The assignment ended: whoever holds the partitions next applies the batches again."""
         self._events = []

@@ -15,7 +15,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from google.protobuf.message import DecodeError
 from sqlalchemy.exc import SQLAlchemyError
 
-from alerthub import kafka, loops
+from alerthub import kafka, loops, lost_records
 from alerthub.api.v1 import observation_pb2
 from alerthub.api.v1.alert_pb2 import AlertRaised
 from alerthub.domain.errors import AlertHubError, DeadLetter, Retry
@@ -66,10 +66,12 @@ class _Decoded:
 
 
 class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Tells of records that Kafka deleted before they were read (C15)."""
+    """Tells of records that Kafka deleted before they were read (C15): SRE by metric and log, the office by
+    what it adds to `lost`."""
 
-    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, lost: list[AlertRaised]) -> None:
         self._consumer = consumer
+        self._lost = lost
 
     def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         """Nothing: a batch in hand is committed in the database or not at all, and ids make a repeat
@@ -88,6 +90,15 @@ class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]
                     topic=partition.topic,
                     partition=partition.partition,
                     count=beginning - committed,
+                )
+                self._lost.append(
+                    lost_records.raised(
+                        topic=partition.topic,
+                        partition=partition.partition,
+                        committed=committed,
+                        start=beginning,
+                        time_ms=time.time_ns() // 1_000_000,
+                    )
                 )
 
 
@@ -119,6 +130,7 @@ class RaisedConsumer:
         self._on_failure = on_failure
         self._task: asyncio.Task[None] | None = None
         self._last_pass = 0.0
+        self._lost: list[AlertRaised] = []
 
     def check(self) -> str | None:
         waited = time.monotonic() - self._last_pass
@@ -143,7 +155,7 @@ class RaisedConsumer:
                 # A raised alert must not wait for others.
                 fetch_max_wait_ms=100,
             )
-            consumer.subscribe([self._topic], listener=_Assigned(consumer))
+            consumer.subscribe([self._topic], listener=_Assigned(consumer, self._lost))
             try:
                 await consumer.start()
                 while True:
@@ -157,6 +169,8 @@ class RaisedConsumer:
 
     async def _pass(self, consumer: AIOKafkaConsumer) -> None:
         batches = await consumer.getmany(timeout_ms=1_000, max_records=self._batch_records)
+        # Before any offset is committed: until then whoever begins here tells of the loss again.
+        await self._tell_losses()
         if not batches:
             return
         began = time.perf_counter()
@@ -180,6 +194,16 @@ class RaisedConsumer:
             # The partition went to another instance: it reads these again, and knows them by their ids.
             log.info("commit_came_too_late", topic=self._topic)
         BATCH_SECONDS.observe(time.perf_counter() - began)
+
+    async def _tell_losses(self) -> None:
+        while self._lost:
+            try:
+                await self._intake.take(self._lost[:1])
+            except Retry as error:
+                log.warning("intake_waits", reason=error.reason)
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                del self._lost[0]
 
     async def _take(self, batch: list[_Decoded]) -> None:
         """Into the database, however long that takes. What alone cannot be written is put aside alone."""
