@@ -51,8 +51,10 @@ from alerthub.grpc_client import certificate_channel
 from alerthub.selftest.hub import HubFacts
 from alerthub.settings import TlsSettings
 
-EDGE, UNIT, TERMINAL, CITY = "edge-1", "unit-1", "terminal-1", "city"
+EDGE, CITY = "edge-1", "city"
 DISTRICTS = 12
+UNITS = 12
+"""Each with a terminal. One alone would be asked to open and to answer four alerts a second."""
 PLACE = Position(latitude=39.5, longitude=116.7)
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ0123456789"
 
@@ -67,8 +69,8 @@ def random_plates(count: int) -> list[str]:
 
 async def prepare(
     facts: HubFacts, *, cameras: list[str], officer: str, folder: Path
-) -> tuple[TlsSettings, str]:
-    """Applies the city; gives the edge server's certificate and the terminal's enrolment code."""
+) -> tuple[TlsSettings, list[str]]:
+    """Applies the city; gives the edge server's certificate and the terminals' enrolment codes."""
     data = facts.folder.root
     async with signed_in(data, "administrator-one", "registry") as channel:
         registry = registry_pb2_grpc.RegistryServiceStub(channel)
@@ -88,9 +90,13 @@ async def prepare(
             ),
             timeout=30,
         )
-        code = await registry.CreateEnrolmentCode(
-            CreateEnrolmentCodeRequest(terminal_id=TERMINAL, unit_id=UNIT), timeout=30
-        )
+        codes = [
+            await registry.CreateEnrolmentCode(
+                CreateEnrolmentCodeRequest(terminal_id=f"terminal-{number}", unit_id=f"unit-{number}"),
+                timeout=30,
+            )
+            for number in range(UNITS)
+        ]
     tls = TlsSettings(
         certificate_file=folder / "edge.pem", key_file=folder / "edge.key", ca_file=facts.folder.ca_file
     )
@@ -101,7 +107,7 @@ async def prepare(
         )
     )
     await asyncio.sleep(max(0.0, applied.active_from_ms / 1000 - time.time()))
-    return tls, code.code
+    return tls, [each.code for each in codes]
 
 
 async def list_vehicles(facts: HubFacts, plates: list[str]) -> None:
@@ -200,6 +206,30 @@ def _camera(camera: str, district: int) -> Resource:
     )
 
 
+def _unit(number: int) -> Resource:
+    return Resource(
+        unit=Unit(
+            unit_id=f"unit-{number}",
+            name=LocalizedText(chinese=f"{number}组", english=f"Unit {number}"),
+            unit_kind="patrol",
+            jurisdiction=CITY,
+            station=PLACE,
+        )
+    )
+
+
+def _shift(number: int, officer: str, now_ms: int) -> Resource:
+    return Resource(
+        shift=Shift(
+            shift_id=f"shift-{number}",
+            unit_id=f"unit-{number}",
+            from_ms=now_ms - 3_600_000,
+            until_ms=now_ms + 80_000_000,
+            officers=[officer],
+        )
+    )
+
+
 def _city(cameras: Iterable[str], officer: str) -> list[Resource]:
     now_ms = int(time.time() * 1000)
     cameras = list(cameras)
@@ -234,22 +264,6 @@ def _city(cameras: Iterable[str], officer: str) -> list[Resource]:
                 watchlist_hit=WatchlistHitParameters(masks=["exact"]),
             )
         ),
-        Resource(
-            unit=Unit(
-                unit_id=UNIT,
-                name=LocalizedText(chinese="一组", english="Unit one"),
-                unit_kind="patrol",
-                jurisdiction=CITY,
-                station=PLACE,
-            )
-        ),
-        Resource(
-            shift=Shift(
-                shift_id="shift-1",
-                unit_id=UNIT,
-                from_ms=now_ms - 3_600_000,
-                until_ms=now_ms + 80_000_000,
-                officers=[officer],
-            )
-        ),
+        *(_unit(number) for number in range(UNITS)),
+        *(_shift(number, officer, now_ms) for number in range(UNITS)),
     ]

@@ -1,7 +1,7 @@
 """From a read at an edge server to the terminal's receipt, hop by hop, for alerts that are sent at once.
 
-Everything runs on one machine: hub, edge server and terminal share its cores. Beside the latency it prints
-how many observations a Kafka record carries, and how long catching up with an hour's outage takes.
+Everything runs on one machine: hub, edge server and twelve terminals share its cores. Beside the latency it
+prints how many observations a Kafka record carries, and how long catching up with an hour's outage takes.
 """
 
 from __future__ import annotations
@@ -84,33 +84,38 @@ def run() -> None:
 
 async def _run(folder: Path) -> None:
     hub = ChildHub(folder / "hub", tell=_quiet)
-    officer = Officer()
+    officers = [Officer() for _ in range(_hub.UNITS)]
     try:
         facts = await hub.start()
         account = account_with(bootstrap_accounts(facts.folder.accounts_file), "ROLE_OFFICER")
         groups = {rate: [f"camera-{rate}-{number}" for number in range(rate // 14)] for rate in RATES}
         cameras = [camera for group in groups.values() for camera in group]
-        tls, code = await _hub.prepare(facts, cameras=cameras, officer=account.name, folder=folder)
-        await officer.start(
-            code=code,
-            addresses=facts.terminals,
-            ca_file=facts.folder.ca_file,
-            folder=folder / "terminal",
-            account=account.name,
-            password=account.password,
-        )
-        await officer.confirmed()
-        answering = asyncio.create_task(_answer(officer))
+        tls, codes = await _hub.prepare(facts, cameras=cameras, officer=account.name, folder=folder)
+        for number, (officer, code) in enumerate(zip(officers, codes, strict=True)):
+            await officer.start(
+                code=code,
+                addresses=facts.terminals,
+                ca_file=facts.folder.ca_file,
+                folder=folder / f"terminal-{number}",
+                account=account.name,
+                password=account.password,
+            )
+            await officer.confirmed()
+        answering = [asyncio.create_task(_answer(officer)) for officer in officers]
         for rate in RATES:
-            await _at(rate, facts, officer, tls, groups[rate])
-        answering.cancel()
+            await _at(rate, facts, officers, tls, groups[rate])
+        for task in answering:
+            task.cancel()
         await _catch_up(facts, cameras)
     finally:
-        await officer.stop()
+        for officer in officers:
+            await officer.stop()
         await hub.stop()
 
 
-async def _at(rate: int, facts: HubFacts, officer: Officer, tls: TlsSettings, cameras: list[str]) -> None:
+async def _at(
+    rate: int, facts: HubFacts, officers: list[Officer], tls: TlsSettings, cameras: list[str]
+) -> None:
     listed = _hub.random_plates(int(SECONDS * ALERTS_PER_SECOND))
     await _hub.list_vehicles(facts, listed)
     # Learnt clocks, open connections and filled caches are part of ordinary running.
@@ -122,7 +127,7 @@ async def _at(rate: int, facts: HubFacts, officer: Officer, tls: TlsSettings, ca
     await edge.run(cameras=cameras, rate=rate, seconds=SECONDS, listed=listed)
     seconds = time.monotonic() - began
     after = _metrics(facts, "gateway")
-    ways = await _ways(officer, edge, len(listed))
+    ways = await _ways(officers, edge, len(listed))
     totals = sorted(way.receipt - way.sent for way in ways)
     sys.stdout.write(
         f"\n{edge.sent / seconds:.0f} observations/s asked for {rate}, {len(ways)} alerts sent at once, ms:\n"
@@ -138,11 +143,11 @@ async def _at(rate: int, facts: HubFacts, officer: Officer, tls: TlsSettings, ca
     sys.stdout.write(f"  observations a Kafka record: {packed / max(1.0, records):.1f}\n")
 
 
-async def _ways(officer: Officer, edge: _hub.EdgeServer, wanted: int) -> list[Way]:
+async def _ways(officers: list[Officer], edge: _hub.EdgeServer, wanted: int) -> list[Way]:
     """Each listed plate's way, once all receipts are recorded (60 s at most: what is missing is an error)."""
     async with asyncio.timeout(60):
         while True:
-            ways = list(_found(officer, edge))
+            ways = [way for officer in officers for way in _found(officer, edge)]
             if len(ways) >= wanted:
                 return ways
             await asyncio.sleep(0.2)
