@@ -23,8 +23,6 @@ from alerthub.topics import (
     TOPICS,
     WRITE,
     Operation,
-    TopicSettings,
-    build_topics,
 )
 
 ALLOWED = {(permission.principal, permission.topic, permission.operation) for permission in PERMISSIONS}
@@ -197,47 +195,6 @@ def test_an_access_rule_that_is_not_in_the_table_is_removed(
         assert kafka.apply_permissions(admin, table) == (0, surplus)
     finally:
         assert kafka.apply_permissions(admin, PERMISSIONS) == (surplus, 0)
-
-
-async def test_what_is_past_its_retention_is_gone_from_the_brokers_files(
-    kafka_settings: Callable[[str], KafkaSettings],
-    kafka_broker: KafkaNode,
-    unique: Callable[[str], str],
-) -> None:
-    # Given observations that are kept for a minute, the shortest that the table allows
-    admin = kafka.administrator(kafka_settings("admin"))
-    shortest = build_topics(TopicSettings(observations_retention_ms=60_000))
-    assert kafka.create_topics(admin, shortest) == ["observations"]
-    canary = unique("observed").encode()
-    producer = kafka.producer(kafka_settings("gateway"), client_id="test")
-    await producer.start()
-    try:
-        await producer.send_and_wait("observations", canary, partition=0)
-        assert await asyncio.to_thread(segments_with, canary, kafka_broker)
-
-        # When gateways go on writing their empty batches (C11), which closes segments
-        async with asyncio.timeout(200):
-            while await asyncio.to_thread(segments_with, canary, kafka_broker):
-                await producer.send_and_wait("observations", b"", partition=0)
-                await asyncio.sleep(1)
-    finally:
-        await producer.stop()
-        kafka.create_topics(admin, TOPICS)
-
-    # Then no file of the broker holds it any more
-    assert segments_with(canary, kafka_broker) == []
-
-
-def segments_with(content: bytes, broker: KafkaNode) -> list[str]:
-    """The broker's files that hold these bytes, deleted ones that still lie there too."""
-    found = []
-    for path in broker.segments.rglob("*"):
-        try:
-            if path.is_file() and content in path.read_bytes():
-                found.append(path.name)
-        except FileNotFoundError:
-            continue
-    return found
 
 
 async def connect(settings: PostgresSettings, password: str | None = None) -> asyncpg.Connection:
