@@ -60,5 +60,9 @@ async def test_refusal_7_the_database_keeps_a_cancelled_alert_cancelled(
     alert = await hub.alert(raised.raised_id.hex())
     await hub.sql("UPDATE alert SET status = 'cancelled' WHERE alert_id = :id", id=alert.alert_id)
 
-    with pytest.raises(DBAPIError, match="an alert that is over stays so"):
+    # when a program writes that it goes on
+    with pytest.raises(DBAPIError) as refused:
         await hub.sql("UPDATE alert SET status = 'escalated' WHERE alert_id = :id", id=alert.alert_id)
+
+    # then the trigger that keeps an end final refuses (restrict_violation)
+    assert "sqlstate 23001" in str(refused.value)
