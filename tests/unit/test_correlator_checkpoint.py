@@ -86,6 +86,8 @@ async def test_each_step_waits_for_the_brokers_answer_to_the_one_before() -> Non
     assert [record.key for record in worker.kept] == [b"district", b"ledger"]
 
 
+# One that went on would wait for an answer that never comes.
+@pytest.mark.timeout(10)
 @pytest.mark.parametrize("moment", ["alert a", "district", "ledger"])
 async def test_it_acknowledges_nothing_when_the_assignment_changed_meanwhile(moment: str) -> None:
     worker = Worker()

@@ -115,6 +115,7 @@ async def test_c1_a_repeat_of_one_that_failed_fails_with_it(tmp_path: Path) -> N
     assert (await accept(one, read("same"))).acknowledged == 1
 
 
+@pytest.mark.timeout(10)
 async def test_c1_the_wait_for_kafka_is_bounded(tmp_path: Path) -> None:
     one = await gateway(tmp_path, kafka_wait_seconds=0.05)
     one.broker.holds = True

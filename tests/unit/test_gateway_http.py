@@ -270,6 +270,7 @@ async def test_a_change_of_secret_counts_at_once(tmp_path: Path) -> None:
 class TestBody:
     """Bodies on their own."""
 
+    @pytest.mark.timeout(10)
     async def test_a_body_that_never_ends_is_given_up(self) -> None:
         async def receive() -> dict[str, Any]:
             await asyncio.Event().wait()
