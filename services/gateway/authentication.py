@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from alerthub.domain.admission import AuthenticationClass, RateLimit
+from alerthub.domain.errors import Retry
 from alerthub.identity import CallerKind, NotAuthenticatedError, RevocationList, caller_of_certificate
 from services.gateway.admittance import RateGuard, TooManyRequests
 from services.gateway.devices import DeviceDirectory
@@ -33,7 +34,11 @@ class Proven:
 
 
 class Authenticator:
-    """Holds credentials against the registered devices."""
+    """Holds credentials against the registered devices.
+
+    Retry while it is not known which devices are registered, or which certificates are revoked: a device
+    that is told that it has not proven itself gives up what it saw.
+    """
 
     def __init__(
         self,
@@ -42,9 +47,11 @@ class Authenticator:
         *,
         failures_per_minute: float,
         now_ms: Callable[[], int],
+        revocations_incomplete: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._devices = devices
         self._revocations = revocations
+        self._revocations_incomplete = revocations_incomplete
         self._now_ms = now_ms
         self._failures = RateGuard(RateLimit(failures_per_minute / 60, failures_per_minute))
 
@@ -71,6 +78,9 @@ class Authenticator:
             caller = caller_of_certificate(ssl.DER_cert_to_PEM_cert(der).encode())
         except NotAuthenticatedError:
             raise _unproven() from None
+        reason = self._revocations_incomplete()
+        if reason is not None:
+            raise Retry(reason, after_seconds=2)
         if caller.kind is not CallerKind.DEVICE or self._revocations.is_revoked(caller):
             raise _unproven()
         return Proven(caller.name, AuthenticationClass.CERTIFICATE)
@@ -83,7 +93,7 @@ class Authenticator:
             or device.registered_class is not AuthenticationClass.NETWORK_ONLY
             or address not in device.addresses
         ):
-            raise _unproven()
+            raise self._devices.or_retry(_unproven())
         return Proven(device.device_id, AuthenticationClass.NETWORK_ONLY)
 
     def _secret(self, device_id: str, secret: str, used: AuthenticationClass, address: str) -> Proven:
@@ -99,8 +109,10 @@ class Authenticator:
         expected = device.secret_sha256 if device is not None and device.secret_sha256 else _NO_SECRET
         given = hashlib.sha256(secret.encode("utf-8", errors="replace")).digest()
         if not hmac.compare_digest(given, expected) or device is None:
-            self._failures.require(who, 1, now_ms=now_ms)
-            raise _unproven()
+            refusal = self._devices.or_retry(_unproven())
+            if not isinstance(refusal, Retry):
+                self._failures.require(who, 1, now_ms=now_ms)
+            raise refusal
         return Proven(device.device_id, used)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from alerthub.api.v1 import registry_pb2
 from alerthub.api.v1.common_pb2 import Position
 from alerthub.domain.admission import AuthenticationClass, Authorisation
-from alerthub.domain.errors import DeadLetter, NotAllowed, Retry
+from alerthub.domain.errors import AlertHubError, DeadLetter, NotAllowed, Retry
 from alerthub.domain.partitioning import partition_of
 
 
@@ -34,9 +35,11 @@ class RegisteredDevice:
 class DeviceDirectory:
     """The devices by id. Made to be fed by a CompactedReplica of `devices`."""
 
-    def __init__(self, partitions: int) -> None:
-        """`partitions` of the topic `observations`."""
+    def __init__(self, partitions: int, *, incomplete: Callable[[], str | None] = lambda: None) -> None:
+        """`partitions` of the topic `observations`. `incomplete` says why not all registered devices may be
+        here yet; None: they are."""
         self._partitions = partitions
+        self.incomplete = incomplete
         # Newest first: the current version, and until a newer one comes into force that one before it (C5).
         self._versions: dict[str, tuple[RegisteredDevice, ...]] = {}
 
@@ -62,15 +65,23 @@ class DeviceDirectory:
         found = self._versions.get(device_id)
         return found[0] if found else None
 
+    def or_retry(self, refusal: AlertHubError) -> AlertHubError:
+        """`refusal`, which rests on what is not registered; Retry while that cannot be known.
+
+        A device that is refused does not come again: just after a start it would lose what it saw.
+        """
+        reason = self.incomplete()
+        return refusal if reason is None else Retry(reason, after_seconds=2)
+
     def in_force(self, device_id: str, now_ms: int) -> RegisteredDevice:
         """The version in force at `now_ms` (C5).
 
         NotAllowed where there is none or the device is suspended or removed, which counts at once; Retry
-        for a device whose first version comes into force soon.
+        for a device whose first version comes into force soon, and while not all devices are known.
         """
         found = self._versions.get(device_id)
         if not found:
-            raise NotAllowed("device", "a registered device")
+            raise self.or_retry(NotAllowed("device", "a registered device"))
         if not found[0].active:
             raise NotAllowed("device", "a device that is not suspended or removed")
         for version in found:

@@ -100,6 +100,7 @@ class Service:
         directory = DeviceDirectory(partitions)
         revocations = RevocationList()
         devices = self._replica("devices", directory.apply)
+        directory.incomplete = devices.not_ready_because
         revoked = self._replica("revocations", revocations.apply)
         self._channel = service_channel(settings, settings.addresses.watchlist)
         keys = KeyHolder(
@@ -145,15 +146,24 @@ class Service:
         self._spawn(keys.run(), "keys")
         self._spawn(_watermarks(packer, keys, intake), "watermarks")
         self._spawn(_sweeps(evidence, settings.picture_sweep_seconds), "sweeps")
-        await self._listen(intake, directory, revocations)
+        await self._listen(intake, directory, revocations, revoked)
 
-    async def _listen(self, intake: Intake, directory: DeviceDirectory, revocations: RevocationList) -> None:
+    async def _listen(
+        self,
+        intake: Intake,
+        directory: DeviceDirectory,
+        revocations: RevocationList,
+        revoked: CompactedReplica,
+    ) -> None:
         settings = self._settings
         authenticator = Authenticator(
             directory,
             revocations,
             failures_per_minute=settings.failed_sign_ins_per_minute,
             now_ms=_now_ms,
+            revocations_incomplete=lambda: (
+                None if revoked.caught_up else "what is revoked is still being read"
+            ),
         )
         self._https = WebServer(
             build_app(settings, intake, authenticator),

@@ -12,7 +12,7 @@ from gateway_parts import PARTITIONS, SECRET, START_MS, Gateway, device_record, 
 from alerthub.api.v1 import common_pb2
 from alerthub.domain.admission import AuthenticationClass
 from alerthub.domain.device_events import CallKind, DeviceEvent, ObservationKind
-from alerthub.domain.errors import NotAllowed
+from alerthub.domain.errors import NotAllowed, Retry
 from alerthub.identity import CallerKind, NotAuthenticatedError, RevocationEntry, RevocationList, spiffe
 from services.gateway.admittance import TooManyRequests
 from services.gateway.authentication import Authenticator
@@ -120,3 +120,43 @@ def test_c9_an_older_version_of_a_device_changes_nothing() -> None:
     directory.apply("camera-1", device_record("camera-1", version=1))
 
     assert directory.in_force("camera-1", START_MS).authorisations == ()
+
+
+async def test_c1_a_device_is_asked_to_come_again_while_it_is_not_known_who_is_registered(
+    tmp_path: Path,
+) -> None:
+    # given a gateway that has just started: its replica of the devices is still being read
+    one = await gateway(tmp_path)
+    reading: list[str | None] = ["still reading"]
+    one.devices.incomplete = lambda: reading[0]
+    known = authenticator(one)
+
+    # when devices that it has not read yet present their credentials, oftener than guesses are allowed
+    for _ in range(20):
+        with pytest.raises(Retry):
+            known.url_token("camera-not-read-yet", "secret", address=ADDRESS)
+    with pytest.raises(Retry):
+        known.network("camera-not-read-yet", address=ADDRESS)
+    with pytest.raises(Retry):
+        one.devices.in_force("camera-not-read-yet", START_MS)
+
+    # then they are refused only once all are known, and none of it counts as a guess
+    reading[0] = None
+    with pytest.raises(NotAuthenticatedError):
+        known.url_token("camera-not-read-yet", "secret", address=ADDRESS)
+    with pytest.raises(NotAllowed):
+        one.devices.in_force("camera-not-read-yet", START_MS)
+
+
+async def test_s2_no_certificate_is_taken_before_it_is_known_what_is_revoked(tmp_path: Path) -> None:
+    one = await gateway(tmp_path)
+    known = Authenticator(
+        one.devices,
+        RevocationList(),
+        failures_per_minute=10,
+        now_ms=one.clock,
+        revocations_incomplete=lambda: "still reading",
+    )
+
+    with pytest.raises(Retry):
+        known.certificate(certificate(tmp_path, CallerKind.DEVICE, "camera-1"))
