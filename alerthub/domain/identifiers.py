@@ -138,8 +138,8 @@ def _plain_digit(character: str) -> str:
 
 def _without_colour(text: str) -> str:
     """Takes off 蓝 of 蓝冀RA8HK52. 黑 is a colour only where a province follows: 黑A12345 is of
-    Heilongjiang."""
-    while True:
+    Heilongjiang, and so is 黑WJ0000, of which WJ begins no plate of the armed police."""
+    while not _ORDINARY_PLATE.fullmatch(text):
         for colour in _COLOURS:
             if not text.startswith(colour):
                 continue
@@ -150,6 +150,7 @@ def _without_colour(text: str) -> str:
             break
         else:
             return text
+    return text
 
 
 def _resident_number(text: str) -> str | None:
