@@ -55,7 +55,12 @@ def register(app: typer.Typer) -> None:
 def send(
     file: Annotated[Path, typer.Argument(help="The payload: a body as a device posts it.")],
     *,
-    adapter: Annotated[str, typer.Option("--adapter", help="As the device's make needs: hikvision-anpr, cloudevents, … (docs/devices.md).")],
+    adapter: Annotated[
+        str,
+        typer.Option(
+            "--adapter", help="As the device's make needs: hikvision-anpr, cloudevents, … (docs/devices.md)."
+        ),
+    ],
     device: Annotated[str, typer.Option("--device", help="The registered device that it is sent as.")],
     data: DataOption = DEFAULT_DATA,
     secret_file: Annotated[
