@@ -196,7 +196,7 @@ class Run:
 
         async def look() -> tuple[verdict.Ledger, list[str]]:
             ledger = await self._ledger()
-            problems = [*fleet.wrong]
+            problems: list[str] = []
             if acknowledged != truth.distinct:
                 problems.append(f"{truth.distinct - acknowledged} events were never acknowledged")
             problems += verdict.on_screens(terminals, truth)
@@ -205,7 +205,8 @@ class Run:
             problems += verdict.balance(ledger, truth, acknowledged=acknowledged)
             for terminal in terminals:
                 problems.extend(f"{terminal.terminal_id} got no answer: {one}" for one in terminal.unanswered)
-            return ledger, problems
+            # Last, since there can be hundreds of them, and fifty problems are printed.
+            return ledger, [*problems, *fleet.wrong]
 
         while True:
             ledger, problems = await look()
