@@ -24,6 +24,11 @@ class HubFolder:
 
     root: Path
 
+    def __post_init__(self) -> None:
+        # Kafka and the services do not run in the folder of whoever starts them: a relative path is another
+        # one there.
+        object.__setattr__(self, "root", self.root.absolute())
+
     @property
     def hub_file(self) -> Path:
         return self.root / "hub.json"

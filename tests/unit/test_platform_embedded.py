@@ -250,3 +250,14 @@ def test_no_cluster_id_looks_like_an_option_of_kafkas_tools(first_bytes: bytes) 
 
     assert len(made) == 22
     assert not made.startswith("-")
+
+
+def test_a_data_folder_is_the_same_one_from_wherever_it_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = HubFolder(Path(".alerthub"))
+
+    monkeypatch.chdir("/")
+
+    assert folder.hub_file == tmp_path / ".alerthub" / "hub.json"
