@@ -93,7 +93,8 @@ class Authenticator:
             or device.registered_class is not AuthenticationClass.NETWORK_ONLY
             or address not in device.addresses
         ):
-            raise self._devices.or_retry(_unproven())
+            self._devices.require_complete()
+            raise _unproven()
         return Proven(device.device_id, AuthenticationClass.NETWORK_ONLY)
 
     def _secret(self, device_id: str, secret: str, used: AuthenticationClass, address: str) -> Proven:
@@ -109,10 +110,9 @@ class Authenticator:
         expected = device.secret_sha256 if device is not None and device.secret_sha256 else _NO_SECRET
         given = hashlib.sha256(secret.encode("utf-8", errors="replace")).digest()
         if not hmac.compare_digest(given, expected) or device is None:
-            refusal = self._devices.or_retry(_unproven())
-            if not isinstance(refusal, Retry):
-                self._failures.require(who, 1, now_ms=now_ms)
-            raise refusal
+            self._devices.require_complete()
+            self._failures.require(who, 1, now_ms=now_ms)
+            raise _unproven()
         return Proven(device.device_id, used)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from alerthub.api.v1 import registry_pb2
 from alerthub.api.v1.common_pb2 import Position
 from alerthub.domain.admission import AuthenticationClass, Authorisation
-from alerthub.domain.errors import AlertHubError, DeadLetter, NotAllowed, Retry
+from alerthub.domain.errors import DeadLetter, NotAllowed, Retry
 from alerthub.domain.partitioning import partition_of
 
 
@@ -65,13 +65,15 @@ class DeviceDirectory:
         found = self._versions.get(device_id)
         return found[0] if found else None
 
-    def or_retry(self, refusal: AlertHubError) -> AlertHubError:
-        """`refusal`, which rests on what is not registered; Retry while that cannot be known.
+    def require_complete(self) -> None:
+        """Raises Retry while not all registered devices are known.
 
-        A device that is refused does not come again: just after a start it would lose what it saw.
+        To be asked before anything is refused for what is not registered: a device that is refused does not
+        come again, and just after a start it would lose what it saw.
         """
         reason = self.incomplete()
-        return refusal if reason is None else Retry(reason, after_seconds=2)
+        if reason is not None:
+            raise Retry(reason, after_seconds=2)
 
     def in_force(self, device_id: str, now_ms: int) -> RegisteredDevice:
         """The version in force at `now_ms` (C5).
@@ -81,7 +83,8 @@ class DeviceDirectory:
         """
         found = self._versions.get(device_id)
         if not found:
-            raise self.or_retry(NotAllowed("device", "a registered device"))
+            self.require_complete()
+            raise NotAllowed("device", "a registered device")
         if not found[0].active:
             raise NotAllowed("device", "a device that is not suspended or removed")
         for version in found:

@@ -141,9 +141,8 @@ class _Stream:
         """The device that the event is of: the caller itself, or one that its registration names (S3)."""
         edge = self._devices.in_force(self._caller.name, self._now_ms())
         if device_id != edge.device_id and device_id not in edge.speaks_for:
-            raise self._devices.or_retry(
-                NotAllowed("device_id", "a device for which this edge server is registered to speak")
-            )
+            self._devices.require_complete()
+            raise NotAllowed("device_id", "a device for which this edge server is registered to speak")
         return device_id
 
     async def responses(self, reader: asyncio.Task[None]) -> AsyncIterator[ingest_pb2.StreamEventsResponse]:

@@ -69,7 +69,6 @@ class Intake:
         settings: GatewaySettings,
         *,
         devices: DeviceDirectory,
-        devices_ready: Callable[[], str | None],
         keys: KeyHolder,
         packer: BatchPacker,
         calls: Producer,
@@ -79,7 +78,6 @@ class Intake:
         """`calls` is a producer of its own: a direct call waits behind no observation."""
         self._settings = settings
         self._devices = devices
-        self._devices_ready = devices_ready
         self._keys = keys
         self._packer = packer
         self._calls = calls
@@ -93,7 +91,7 @@ class Intake:
 
     def not_ready_because(self) -> str | None:
         """None while observations are taken; else one sentence."""
-        return self._devices_ready() or self._keys.not_ready_because()
+        return self._devices.incomplete() or self._keys.not_ready_because()
 
     async def accept(
         self, device_id: str, used: AuthenticationClass, adapter: str, events: Sequence[DeviceEvent]
@@ -137,9 +135,7 @@ class Intake:
             return self._take_call(
                 device_id, used, adapter=adapter, event=event, kind=event.call, now_ms=now_ms
             )
-        reason = self._devices_ready()
-        if reason is not None:
-            raise Retry(reason, after_seconds=2)
+        self._devices.require_complete()
         device = self._devices.in_force(device_id, now_ms)
         proven = effective_class(device.registered_class, used)
         blinding = self._keys.in_force()

@@ -130,7 +130,6 @@ class Service:
         intake = Intake(
             settings,
             devices=directory,
-            devices_ready=devices.not_ready_because,
             keys=keys,
             packer=packer,
             calls=calls,

@@ -202,13 +202,13 @@ async def gateway(folder: Path, *, keys: bool = True, **changed: Any) -> Gateway
     evidence = EvidenceStore(f"file://{folder}/evidence")
     made: Gateway
 
-    def devices_ready() -> str | None:
+    def incomplete() -> str | None:
         return made.devices_reason
 
+    devices.incomplete = incomplete
     intake = Intake(
         settings,
         devices=devices,
-        devices_ready=devices_ready,
         keys=holder,
         packer=packer,
         calls=broker,
