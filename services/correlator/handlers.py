@@ -80,7 +80,7 @@ class BatchHandler:
         self._checkpoint = checkpoint
         self._send_alert = send_alert
         self._send_dead_letter = send_dead_letter
-        self._go_back = read_again
+        self._read_again = read_again
         self._clock = clock
 
     async def take(self, event: EventView) -> None:
@@ -99,18 +99,14 @@ class BatchHandler:
         if arrival is not Arrival.IN_ORDER:
             metrics.BATCHES.labels("out_of_order").inc()
             if arrival is Arrival.AFTER_A_GAP:
-                await self._read_again(event.message.partition)
+                partition = event.message.partition
+                await self._read_again(partition, self._working.expected(partition))
             return
         # No await from here to the end: a checkpoint sees all of the batch or nothing of it (C2).
         if batch is None:
             self._put_aside(event, "not an ObservationBatch")
         else:
             self._apply(event, batch)
-
-    async def _read_again(self, partition: int) -> None:
-        expected = self._working.expected(partition)
-        if expected is not None:
-            await self._go_back(partition, expected)
 
     def _apply(self, event: EventView, batch: ObservationBatch) -> None:
         message = event.message

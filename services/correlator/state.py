@@ -98,16 +98,16 @@ class Working:
         self.generation = 0
         """Changes with every opening and closing."""
 
-    def begin(self, partitions: Mapping[int, int | None], topic_id: bytes) -> None:
+    def begin(self, partitions: Mapping[int, int], topic_id: bytes) -> None:
         """Recovery is complete: these partitions are held, and batches may be applied, each partition's from
-        the given offset on (None: not known).
+        the given offset on.
 
         Raises what went wrong while the table was recovered, UnknownSchemaError, DecodeError.
         """
         if self._table.failure is not None:
             raise self._table.failure
         self._partitions = frozenset(partitions)
-        self._next = {partition: first for partition, first in partitions.items() if first is not None}
+        self._next = dict(partitions)
         self._read_again = set()
         self._topic_id = topic_id
         self._states = {
@@ -135,8 +135,7 @@ class Working:
         log's. This log is never compacted and has no transactions, so its offsets have no gaps. A batch that
         is in the state already need not come again.
         """
-        expected = self.expected(partition)
-        if expected is None or offset <= expected:
+        if offset <= self.expected(partition):
             self._next[partition] = offset + 1
             self._read_again.discard(partition)
             return Arrival.IN_ORDER
@@ -145,10 +144,9 @@ class Working:
         self._read_again.add(partition)
         return Arrival.AFTER_A_GAP
 
-    def expected(self, partition: int) -> int | None:
-        """The lowest offset at which the partition goes on; None: not known."""
-        following = self._next.get(partition)
-        return None if following is None else max(following, self._states[partition].offset + 1)
+    def expected(self, partition: int) -> int:
+        """The lowest offset at which the partition goes on."""
+        return max(self._next[partition], self._states[partition].offset + 1)
 
     def state(self, partition: int) -> PartitionState:
         """The working copy. Raises KeyError for a partition that is not held."""

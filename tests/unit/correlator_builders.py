@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from alerthub.api.v1.observation_pb2 import BlindedIdentifier, Observation, ObservationBatch
 from alerthub.domain.catalogue import Catalogue, Configuration, RegisteredDevice
@@ -217,3 +217,24 @@ def run(
         knowledge=against or knowledge(),
         now_ms=received_ms if now_ms is None else now_ms,
     )
+
+
+@dataclass
+class Message:
+    """A record of `observations`."""
+
+    offset: int
+    value: bytes | None
+    topic: str = "observations"
+    partition: int = 3
+
+
+@dataclass
+class Event:
+    """Faust's event, which remembers whether it was acknowledged."""
+
+    message: Message
+    acknowledged: bool = False
+
+    def ack(self) -> None:
+        self.acknowledged = True

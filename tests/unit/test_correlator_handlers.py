@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 import pytest
-from correlator_builders import NOW, Entries, batch, catalogue, entry, read
+from correlator_builders import NOW, Entries, Event, Message, batch, catalogue, entry, read
 from faust.types import TP
 
 from alerthub.api.v1.observation_pb2 import DeadLetter, Observation, ObservationBatch
@@ -18,23 +18,6 @@ from services.correlator.handlers import MAXIMUM_ALERT_BYTES, MAXIMUM_OBSERVATIO
 from services.correlator.replicas import Reference
 from services.correlator.settings import CorrelatorSettings
 from services.correlator.state import Working
-
-
-@dataclass
-class Message:
-    offset: int
-    value: bytes | None
-    topic: str = "observations"
-    partition: int = 3
-
-
-@dataclass
-class Event:
-    message: Message
-    acknowledged: bool = False
-
-    def ack(self) -> None:
-        self.acknowledged = True
 
 
 @dataclass
@@ -53,13 +36,13 @@ class Gate:
 
 
 class Worker:
-    def __init__(self) -> None:
+    def __init__(self, *, first: int = 0) -> None:
         self.gate = Gate()
         self.gate.opened.set()
         self.letters: list[DeadLetter] = []
         self.read_again: list[tuple[int, int]] = []
         self.working = Working(build_table(build_application(CorrelatorSettings())))
-        self.working.begin({3: None}, b"topic")
+        self.working.begin({3: first}, b"topic")
         self.checkpoint = Checkpoint(capture=list, send=self.never, keep=lambda _: None, generation=lambda: 0)
         self.reference = Reference()
         self.handler = BatchHandler(
@@ -140,7 +123,7 @@ async def test_a_batch_whose_partition_was_taken_away_while_it_waited_is_not_app
 
     # when the partition goes away and comes back before the gate opens
     worker.working.end()
-    worker.working.begin({3: None}, b"topic")
+    worker.working.begin({3: 0}, b"topic")
     worker.gate.opened.set()
     await taking
 
@@ -173,7 +156,7 @@ async def test_a_batch_of_a_partition_that_is_not_held_is_left_to_its_owner() ->
 async def test_what_cannot_be_applied_is_put_aside_and_acknowledged_after_that(
     value: bytes, reason: str
 ) -> None:
-    worker = Worker()
+    worker = Worker(first=7)
     event = Event(Message(7, value))
 
     await worker.handler.take(event)
@@ -188,7 +171,7 @@ async def test_what_cannot_be_applied_is_put_aside_and_acknowledged_after_that(
 
 
 async def test_a_dead_letter_that_is_replayed_is_not_counted_again() -> None:
-    worker = Worker()
+    worker = Worker(first=7)
     for _ in range(2):
         await worker.handler.take(Event(Message(7, b"\xff")))
 

@@ -137,12 +137,12 @@ def test_nothing_is_loaded_before_recovery_is_complete(table: StateTable) -> Non
 def test_every_opening_begins_with_what_was_written_down(table: StateTable) -> None:
     table.keep(Snapshot(3, b"3/ledger", record(10, received=5)))
     working = Working(table)
-    working.begin({3: None}, TOPIC)
+    working.begin({3: 0}, TOPIC)
     run(read("a", "listed"), state=working.state(3), offset=11)
 
     working.end()
     assert not working.holds(3)
-    working.begin({3: None}, TOPIC)
+    working.begin({3: 0}, TOPIC)
 
     assert working.state(3).counts.received == 5
 
@@ -159,12 +159,12 @@ def test_a_table_that_could_not_be_read_is_not_worked_with(table: StateTable) ->
     table.apply_changelog_batch([Event()])  # type: ignore[list-item] # as much of an event as is read
 
     with pytest.raises(Exception, match="parsing message"):
-        Working(table).begin({3: None}, TOPIC)
+        Working(table).begin({3: 0}, TOPIC)
 
 
 def test_what_is_over_is_not_written_down(table: StateTable) -> None:
     working = Working(table)
-    working.begin({3: None}, TOPIC)
+    working.begin({3: 0}, TOPIC)
     run(standing("a", at_ms=NOW, track="t"), state=working.state(3), offset=1)
 
     [captured] = working.capture(catalogue().at(NOW), NOW + 3 * 3_600_000)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from correlator_builders import NOW, batch, read, run
+from correlator_builders import NOW, Event, Message, batch, read, run
 
 from alerthub.domain.correlation import Evaluation
 from services.correlator import handlers
@@ -17,23 +17,6 @@ from services.correlator.handlers import BatchHandler, EventView
 from services.correlator.replicas import Reference
 from services.correlator.settings import CorrelatorSettings
 from services.correlator.state import Working
-
-
-@dataclass
-class Message:
-    offset: int
-    value: bytes
-    topic: str = "observations"
-    partition: int = 3
-
-
-@dataclass
-class Event:
-    message: Message
-    acknowledged: bool = False
-
-    def ack(self) -> None:
-        self.acknowledged = True
 
 
 class OpenGate:
@@ -69,7 +52,7 @@ async def taken(event: EventView) -> tuple[Noted, Broker, Broker]:
     """What a handler left with its checkpoint, with the brokers of alerts and of dead letters."""
     noted, alerts, letters = Noted(), Broker(), Broker()
     working = Working(build_table(build_application(CorrelatorSettings())))
-    working.begin({3: None}, b"topic")
+    working.begin({3: 0}, b"topic")
 
     async def read_again(_: int, __: int) -> None: ...
 
