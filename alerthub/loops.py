@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from alerthub.domain.errors import Retry
 from alerthub.telemetry import logger
 
 log = logger(__name__)
@@ -16,6 +19,20 @@ OnFailure = Callable[[BaseException], None]
 
 def ignore(error: BaseException) -> None:
     """For whoever has nobody to tell, such as a test; the log has it."""
+
+
+async def repeat(work: Callable[[], Awaitable[object]], *, every_seconds: float, waiting_event: str) -> None:
+    """Does `work` again and again, with a pause after each time. Never returns.
+
+    What may work later (Retry, the database's errors) is logged under `waiting_event` by type, and tried
+    again.
+    """
+    while True:
+        try:
+            await work()
+        except (Retry, SQLAlchemyError) as error:
+            log.warning(waiting_event, error_type=type(error).__name__)
+        await asyncio.sleep(every_seconds)
 
 
 def begin(work: Coroutine[Any, Any, None], *, name: str, on_failure: OnFailure) -> asyncio.Task[None]:

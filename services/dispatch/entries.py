@@ -204,19 +204,19 @@ class EntryTail:
     async def start(self) -> None:
         self._tasks = [
             loops.begin(self._run(), name="watchlist-tail", on_failure=self._on_failure),
-            loops.begin(self._expire(), name="entry-expiry", on_failure=self._on_failure),
+            loops.begin(
+                loops.repeat(
+                    self._entries.cancel_ended,
+                    every_seconds=_EXPIRY_SECONDS,
+                    waiting_event="entry_expiry_waits",
+                ),
+                name="entry-expiry",
+                on_failure=self._on_failure,
+            ),
         ]
 
     async def stop(self) -> None:
         await loops.end(*self._tasks)
-
-    async def _expire(self) -> None:
-        while True:
-            try:
-                await self._entries.cancel_ended()
-            except (Retry, SQLAlchemyError) as error:
-                log.warning("entry_expiry_waits", error_type=type(error).__name__)
-            await asyncio.sleep(_EXPIRY_SECONDS)
 
     async def _run(self) -> None:
         while True:

@@ -5,16 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerthub import loops
-from alerthub.domain.errors import Retry
 from alerthub.evidence import EvidenceStore
 from alerthub.postgres import transaction
-from alerthub.telemetry import logger
-
-log = logger(__name__)
 
 _EVERY_SECONDS = 600.0
 _AT_ONCE = 200
@@ -69,18 +64,14 @@ class Housekeeping:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._task = loops.begin(self._run(), name="housekeeping", on_failure=self._on_failure)
+        self._task = loops.begin(
+            loops.repeat(self.forget, every_seconds=_EVERY_SECONDS, waiting_event="housekeeping_waits"),
+            name="housekeeping",
+            on_failure=self._on_failure,
+        )
 
     async def stop(self) -> None:
         await loops.end(self._task)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.forget()
-            except (Retry, SQLAlchemyError) as error:
-                log.warning("housekeeping_waits", error_type=type(error).__name__)
-            await asyncio.sleep(_EVERY_SECONDS)
 
     async def forget(self) -> None:
         """Deletes what has served: ids that no replay can bring again, old commands, ended suppressions; and

@@ -5,18 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerthub import loops
 from alerthub.domain import alert_life
 from alerthub.domain.deadlines import may_fire
-from alerthub.domain.errors import Retry
-from alerthub.telemetry import logger
 from services.dispatch.metrics import DEADLINES
 from services.dispatch.work import ACTOR, Surroundings, working
-
-log = logger(__name__)
 
 _EVERY_SECONDS = 0.2
 _GAP_MS = 5_000
@@ -43,18 +38,14 @@ class Timers:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._task = loops.begin(self._run(), name="deadlines", on_failure=self._on_failure)
+        self._task = loops.begin(
+            loops.repeat(self.fire_due, every_seconds=_EVERY_SECONDS, waiting_event="deadlines_wait"),
+            name="deadlines",
+            on_failure=self._on_failure,
+        )
 
     async def stop(self) -> None:
         await loops.end(self._task)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.fire_due()
-            except (Retry, SQLAlchemyError) as error:
-                log.warning("deadlines_wait", error_type=type(error).__name__)
-            await asyncio.sleep(_EVERY_SECONDS)
 
     async def fire_due(self) -> int:
         """Acts on what is due; returns how many rows were taken."""

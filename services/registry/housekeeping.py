@@ -5,16 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerthub import loops
-from alerthub.domain.errors import Retry
 from alerthub.postgres import transaction
-from alerthub.telemetry import logger
 from services.registry import identity_store, store
-
-log = logger(__name__)
 
 _EVERY_SECONDS = 600.0
 DAY_MS = 86_400_000
@@ -38,18 +33,18 @@ class Housekeeping:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._task = loops.begin(self._run(), name="housekeeping", on_failure=self._on_failure)
+        self._task = loops.begin(
+            loops.repeat(
+                lambda: self.forget(self._now_ms()),
+                every_seconds=_EVERY_SECONDS,
+                waiting_event="housekeeping_waits",
+            ),
+            name="housekeeping",
+            on_failure=self._on_failure,
+        )
 
     async def stop(self) -> None:
         await loops.end(self._task)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.forget(self._now_ms())
-            except (Retry, SQLAlchemyError) as error:
-                log.warning("housekeeping_waits", error_type=type(error).__name__)
-            await asyncio.sleep(_EVERY_SECONDS)
 
     async def forget(self, now_ms: int) -> None:
         """Deletes what has served: old commands, and codes of enrolment that work no more. Raises Retry."""
