@@ -31,7 +31,6 @@ from alerthub.postgres import transaction
 from services.registry import metrics, publication, store, wire
 from services.registry.topic_versions import TopicVersions
 
-_DAY_MS = 24 * 3_600_000
 _DEFAULT_PAGE = 200
 
 
@@ -55,13 +54,11 @@ class ResourceHandlers:
         versions: TopicVersions,
         now_ms: Callable[[], int],
         activation_lead_ms: int,
-        command_memory_days: int,
     ) -> None:
         self._engine = engine
         self._versions = versions
         self._now_ms = now_ms
         self._activation_lead_ms = activation_lead_ms
-        self._command_memory_ms = command_memory_days * _DAY_MS
 
     async def plan(self, resources: Sequence[registry_pb2.Resource]) -> registry_pb2.PlanResourcesResponse:
         """What applying the resources would change. Raises Refuse that names the field at fault."""
@@ -121,7 +118,6 @@ class ResourceHandlers:
                 response.SerializeToString(),
                 actor=actor,
                 now_ms=now_ms,
-                keep_ms=self._command_memory_ms,
             )
         for change in changed:
             metrics.resources_changed.labels(change.key.kind.value, change.action.value).inc()

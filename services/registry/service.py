@@ -163,7 +163,6 @@ class Service:
             versions=self._versions,
             now_ms=now_ms,
             activation_lead_ms=settings.activation_lead_ms,
-            command_memory_days=settings.command_memory_days,
         )
         identities = IdentityHandlers(
             self._engine,

@@ -348,10 +348,8 @@ async def remember_response(
     *,
     actor: str,
     now_ms: int,
-    keep_ms: int,
 ) -> None:
-    """Notes a command's response for repeats, and forgets those older than `keep_ms`."""
-    await forget_commands(connection, before_ms=now_ms - keep_ms)
+    """Notes a command's response for repeats."""
     await connection.execute(
         insert(tables.command).values(
             command_id=command_id,
