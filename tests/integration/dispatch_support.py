@@ -7,12 +7,13 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
+import pytest
 from aiokafka import AIOKafkaProducer
 from sqlalchemy import text
 
@@ -281,6 +282,46 @@ async def running(
             await channel.close()
         await service.stop()
         await producer.stop()
+
+
+Start = Callable[..., AbstractAsyncContextManager[Hub]]
+
+
+@pytest.fixture(name="settings_changed")
+def settings_changed_fixture() -> dict[str, object]:
+    """What a test's dispatch has otherwise: parametrised where something is."""
+    return {}
+
+
+@pytest.fixture(name="start_dispatch")
+def start_dispatch_fixture(
+    *,
+    fresh_topics: None,
+    fresh_schemas: None,
+    tmp_path: Path,
+    service_environment: Callable[..., dict[str, str]],
+    kafka_settings: Callable[[str], KafkaSettings],
+    tls_settings: Callable[[str], TlsSettings],
+    token_signing_key_file: Path,
+    free_port: Callable[[], int],
+) -> Start:
+    """Starts dispatch on empty topics and schemas; again on what it left when it is called again."""
+    return lambda **changed: running(
+        folder=tmp_path,
+        environment=service_environment,
+        kafka_settings=kafka_settings,
+        tls_settings=tls_settings,
+        signing_key_file=token_signing_key_file,
+        ports=(free_port(), free_port()),
+        **changed,
+    )
+
+
+@pytest.fixture(name="hub")
+async def hub_fixture(start_dispatch: Start, settings_changed: dict[str, object]) -> AsyncIterator[Hub]:
+    """Dispatch of the test's own."""
+    async with start_dispatch(**settings_changed) as hub:
+        yield hub
 
 
 def values_of(environment: dict[str, str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from correlator_city import DWELL_SECONDS, PARTITIONS, City, Kafka, alerts_of, batch_of, now_ms
+from correlator_city import DWELL_SECONDS, PARTITIONS, City, Kafka, Reader, alerts_of, batch_of, now_ms
 from correlator_processes import Correlator, Environment
 
 from alerthub.settings import KafkaSettings
@@ -57,6 +57,7 @@ class Stream:
         self._kafka = kafka
         self._cities = cities
         self._base_ms = now_ms() - 3_000_000
+        self.rules = {rule for city in cities for rule in (city.hit_rule, city.dwell_rule)}
         self.expected: set[bytes] = set()
         self.observations = 0
         self._tick = 0
@@ -121,6 +122,23 @@ async def complete(correlators: list[Correlator], received: int) -> bool:
     return (await ledger_of(correlators)).get("received", 0) >= received
 
 
+async def all_raised(alerts: Reader, stream: Stream) -> set[bytes]:
+    """The ids of what was raised of the stream: as many as expected, and whatever came beside them."""
+    raised: set[bytes] = set()
+
+    def take(records: list[tuple[bytes, bytes]]) -> None:
+        raised.update(one.raised_id for one in alerts_of(records) if one.rule_id in stream.rules)
+
+    def enough(records: list[tuple[bytes, bytes]]) -> bool:
+        take(records)
+        records.clear()
+        return len(raised) >= len(stream.expected)
+
+    await alerts.until(enough, seconds=60)
+    take(await alerts.all_now())
+    return raised
+
+
 async def killed_again_and_again(correlator: Correlator) -> None:
     for _ in range(KILLS_EACH):
         await correlator.until_ready()
@@ -152,16 +170,7 @@ async def test_twenty_kills_in_a_stream_lose_no_alert_and_invent_none(
         await settled(correlators)
 
         # then what is raised is what should be, some of it more than once, under the same ids
-        rules = {rule for city in cities for rule in (city.hit_rule, city.dwell_rule)}
-        raised: set[bytes] = set()
-
-        def enough(records: list[tuple[bytes, bytes]]) -> bool:
-            raised.update(one.raised_id for one in alerts_of(records) if one.rule_id in rules)
-            records.clear()
-            return len(raised) >= len(stream.expected)
-
-        await alerts.until(enough, seconds=60)
-        await alerts.all_now()
+        raised = await all_raised(alerts, stream)
         assert raised == stream.expected
 
         # and the ledger holds each observation once
@@ -201,13 +210,5 @@ async def test_a_worker_that_stood_still_and_lost_its_partitions_changes_nothing
         correlators[1].start()
 
         # then nothing is missing and nothing is invented
-        rules = {rule for city in cities for rule in (city.hit_rule, city.dwell_rule)}
-        raised: set[bytes] = set()
-
-        def enough(records: list[tuple[bytes, bytes]]) -> bool:
-            raised.update(one.raised_id for one in alerts_of(records) if one.rule_id in rules)
-            records.clear()
-            return len(raised) >= len(stream.expected)
-
-        await alerts.until(enough, seconds=60)
+        raised = await all_raised(alerts, stream)
         assert raised == stream.expected

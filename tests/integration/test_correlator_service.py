@@ -5,22 +5,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 
 import pytest
 from confluent_kafka import TopicPartition
 from correlator_city import PARTITIONS, City, Kafka, alerts_of, batch_of, now_ms, token_of
-from prometheus_client import CollectorRegistry
+from correlator_in_process import Settings, committed, correlator
 
 from alerthub.api.v1 import alert_pb2, common_pb2, observation_pb2
 from alerthub.domain import correlation
 from alerthub.domain.rules import dwell
 from alerthub.kafka import administrator
-from alerthub.settings import KafkaSettings
 from services.correlator.service import Service, StalledError
-from services.correlator.settings import CorrelatorSettings
-
-Settings = Callable[[str], KafkaSettings]
 
 
 @pytest.fixture
@@ -36,25 +31,6 @@ async def city(kafka: Kafka, unique: Callable[[str], str]) -> City:
     return city
 
 
-@asynccontextmanager
-async def correlator(
-    kafka_settings: Settings, instance: str = "1", **settings: float
-) -> AsyncIterator[Service]:
-    service = Service(
-        CorrelatorSettings(
-            kafka=kafka_settings("correlator"),
-            instance=instance,
-            **{"checkpoint_seconds": 0.5, **settings},
-        ),
-        registry=CollectorRegistry(),
-    )
-    await service.start()
-    try:
-        yield service
-    finally:
-        await service.stop()
-
-
 async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - parts of a running service have no common event
@@ -63,16 +39,6 @@ async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 async def ready(service: Service) -> None:
     await until(lambda: service.working.open and service.replicas.closed_because() is None)
-
-
-async def committed(service: Service, partition: int, offset: int) -> None:
-    """Returns once the group has committed beyond `offset`."""
-    async with asyncio.timeout(30):
-        while True:
-            position = (await service.positions.read([partition]))[partition]
-            if position.committed is not None and position.committed > offset:
-                return
-            await asyncio.sleep(0.1)
 
 
 def of(city: City) -> Callable[[list[tuple[bytes, bytes]]], list[alert_pb2.AlertRaised]]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -25,8 +24,10 @@ from tests.integration.dispatch_support import (
     Hub,
     command,
     eventually,
+    hub_fixture,  # noqa: F401 - pytest finds it by its name
     now_ms,
-    running,
+    settings_changed_fixture,  # noqa: F401 - pytest finds it by its name
+    start_dispatch_fixture,  # noqa: F401 - pytest finds it by its name
     unit,
     watchlist_hit,
 )
@@ -39,36 +40,6 @@ CONFIRM_FIRST = common_pb2.DISPATCH_POLICY_CONFIRM_FIRST
 DONE = patrol_pb2.CommandAnswer.RESULT_DONE
 SUPERSEDED = patrol_pb2.CommandAnswer.RESULT_SUPERSEDED
 WITHDRAWN = watchlist_pb2.ENTRY_STATUS_WITHDRAWN
-
-
-@pytest.fixture
-def settings_changed() -> dict[str, object]:
-    return {}
-
-
-@pytest.fixture
-async def hub(
-    *,
-    fresh_topics: None,
-    fresh_schemas: None,
-    tmp_path: Path,
-    service_environment: Callable[..., dict[str, str]],
-    kafka_settings: Any,
-    tls_settings: Any,
-    token_signing_key_file: Path,
-    free_port: Callable[[], int],
-    settings_changed: dict[str, object],
-) -> AsyncIterator[Hub]:
-    async with running(
-        folder=tmp_path,
-        environment=service_environment,
-        kafka_settings=kafka_settings,
-        tls_settings=tls_settings,
-        signing_key_file=token_signing_key_file,
-        ports=(free_port(), free_port()),
-        **settings_changed,
-    ) as hub:
-        yield hub
 
 
 async def _opened(hub: Hub, raised: alert_pb2.AlertRaised) -> alert_pb2.Alert:

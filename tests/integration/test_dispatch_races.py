@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
@@ -27,7 +26,9 @@ from tests.integration.dispatch_support import (
     Hub,
     command,
     eventually,
-    running,
+    hub_fixture,  # noqa: F401 - pytest finds it by its name
+    settings_changed_fixture,  # noqa: F401 - pytest finds it by its name
+    start_dispatch_fixture,  # noqa: F401 - pytest finds it by its name
     unit,
     watchlist_hit,
 )
@@ -39,29 +40,6 @@ TIMED_OUT = alert_pb2.ASSIGNMENT_STATUS_TIMED_OUT
 OFFERED = alert_pb2.ASSIGNMENT_STATUS_OFFERED
 CANCELLED = alert_pb2.ALERT_STATUS_CANCELLED
 WITHDRAWN = watchlist_pb2.ENTRY_STATUS_WITHDRAWN
-
-
-@pytest.fixture
-async def hub(
-    *,
-    fresh_topics: None,
-    fresh_schemas: None,
-    tmp_path: Path,
-    service_environment: Callable[..., dict[str, str]],
-    kafka_settings: Any,
-    tls_settings: Any,
-    token_signing_key_file: Path,
-    free_port: Callable[[], int],
-) -> AsyncIterator[Hub]:
-    async with running(
-        folder=tmp_path,
-        environment=service_environment,
-        kafka_settings=kafka_settings,
-        tls_settings=tls_settings,
-        signing_key_file=token_signing_key_file,
-        ports=(free_port(), free_port()),
-    ) as hub:
-        yield hub
 
 
 @asynccontextmanager

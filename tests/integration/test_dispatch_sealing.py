@@ -18,7 +18,14 @@ from alerthub.identity import TokenSigner
 from services.watchlist.service import build as build_watchlist
 from services.watchlist.settings import WatchlistSettings
 from tests.integration import dispatch_support, push_support, watchlist_support
-from tests.integration.dispatch_support import OPERATOR, command, eventually, now_ms, unit
+from tests.integration.dispatch_support import (
+    OPERATOR,
+    command,
+    eventually,
+    now_ms,
+    start_dispatch_fixture,  # noqa: F401 - pytest finds it by its name
+    unit,
+)
 
 PLATE = "冀RA8HK5"
 PICTURE = b"\xff\xd8\xff" + b"picture" * 500
@@ -75,8 +82,7 @@ async def _watchlist(
 @pytest.fixture
 async def world(
     *,
-    fresh_topics: None,
-    fresh_schemas: None,
+    start_dispatch: dispatch_support.Start,
     tmp_path: Path,
     service_environment: Callable[..., dict[str, str]],
     kafka_settings: Any,
@@ -103,17 +109,7 @@ async def world(
         )
         assert watchlist.service.grpc is not None
         address = f"127.0.0.1:{watchlist.service.grpc.grpc_port}"
-        dispatch = await stack.enter_async_context(
-            dispatch_support.running(
-                folder=tmp_path,
-                environment=service_environment,
-                kafka_settings=kafka_settings,
-                tls_settings=tls_settings,
-                signing_key_file=token_signing_key_file,
-                ports=(free_port(), free_port()),
-                watchlist=address,
-            )
-        )
+        dispatch = await stack.enter_async_context(start_dispatch(watchlist=address))
         assert dispatch.service.grpc is not None
         push = await stack.enter_async_context(
             push_support.running_push(

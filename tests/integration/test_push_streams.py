@@ -19,8 +19,10 @@ from tests.integration.dispatch_support import (
     Hub,
     command,
     eventually,
+    hub_fixture,  # noqa: F401 - pytest finds it by its name
     now_ms,
-    running,
+    settings_changed_fixture,  # noqa: F401 - pytest finds it by its name
+    start_dispatch_fixture,  # noqa: F401 - pytest finds it by its name
     unit,
     watchlist_hit,
 )
@@ -29,29 +31,6 @@ from tests.integration.push_support import PushHub, TestTerminal, running_push
 DONE = patrol_pb2.CommandAnswer.RESULT_DONE
 SUPERSEDED = patrol_pb2.CommandAnswer.RESULT_SUPERSEDED
 REFUSED = patrol_pb2.CommandAnswer.RESULT_REFUSED
-
-
-@pytest.fixture
-async def hub(
-    *,
-    fresh_topics: None,
-    fresh_schemas: None,
-    tmp_path: Path,
-    service_environment: Callable[..., dict[str, str]],
-    kafka_settings: Any,
-    tls_settings: Any,
-    token_signing_key_file: Path,
-    free_port: Callable[[], int],
-) -> AsyncIterator[Hub]:
-    async with running(
-        folder=tmp_path,
-        environment=service_environment,
-        kafka_settings=kafka_settings,
-        tls_settings=tls_settings,
-        signing_key_file=token_signing_key_file,
-        ports=(free_port(), free_port()),
-    ) as hub:
-        yield hub
 
 
 @pytest.fixture

@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy.exc import DBAPIError
 
 from alerthub.postgres import violated_constraint
-from tests.integration.dispatch_support import Hub, running, watchlist_hit
-
-
-@pytest.fixture
-async def hub(
-    *,
-    fresh_topics: None,
-    fresh_schemas: None,
-    tmp_path: Path,
-    service_environment: Callable[..., dict[str, str]],
-    kafka_settings: Any,
-    tls_settings: Any,
-    token_signing_key_file: Path,
-    free_port: Callable[[], int],
-) -> AsyncIterator[Hub]:
-    async with running(
-        folder=tmp_path,
-        environment=service_environment,
-        kafka_settings=kafka_settings,
-        tls_settings=tls_settings,
-        signing_key_file=token_signing_key_file,
-        ports=(free_port(), free_port()),
-    ) as hub:
-        yield hub
+from tests.integration.dispatch_support import (
+    Hub,
+    hub_fixture,  # noqa: F401 - pytest finds it by its name
+    settings_changed_fixture,  # noqa: F401 - pytest finds it by its name
+    start_dispatch_fixture,  # noqa: F401 - pytest finds it by its name
+    watchlist_hit,
+)
 
 
 async def test_refusal_9_the_database_closes_no_alert_without_an_outcome(

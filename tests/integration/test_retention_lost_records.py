@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
-import pytest
 from aiokafka import TopicPartition as Position
 from confluent_kafka import TopicPartition
 from correlator_city import City, Kafka, alerts_of, batch_of
-from dispatch_support import OPERATOR, Hub, command, eventually, now_ms, running, unit
-from prometheus_client import CollectorRegistry
+from correlator_in_process import Settings, committed, correlator
+from dispatch_support import (
+    OPERATOR,
+    Hub,
+    Start,
+    command,
+    eventually,
+    now_ms,
+    start_dispatch_fixture,  # noqa: F401 - pytest finds it by its name
+    unit,
+)
 
 from alerthub import kafka as kafka_clients
 from alerthub import lost_records
 from alerthub.api.v1 import alert_pb2
-from alerthub.settings import KafkaSettings
-from services.correlator.service import Service
-from services.correlator.settings import CorrelatorSettings
-
-Settings = Callable[[str], KafkaSettings]
 
 
 async def delete_before(kafka_settings: Settings, topic: str, partition: int, offset: int) -> None:
@@ -30,27 +30,6 @@ async def delete_before(kafka_settings: Settings, topic: str, partition: int, of
     admin = kafka_clients.administrator(kafka_settings("admin"))
     [deleted] = admin.delete_records([TopicPartition(topic, partition, offset)]).values()
     await asyncio.to_thread(deleted.result, 30)
-
-
-@asynccontextmanager
-async def correlator(kafka_settings: Settings) -> AsyncIterator[Service]:
-    service = Service(
-        CorrelatorSettings(kafka=kafka_settings("correlator"), instance="1", checkpoint_seconds=0.5),
-        registry=CollectorRegistry(),
-    )
-    await service.start()
-    try:
-        yield service
-    finally:
-        await service.stop()
-
-
-async def committed_beyond(service: Service, partition: int, offset: int) -> None:
-    async def is_committed() -> bool:
-        position = (await service.positions.read([partition]))[partition]
-        return position.committed is not None and position.committed > offset
-
-    await eventually(is_committed, within=60)
 
 
 async def test_batches_that_kafka_forgot_are_told_to_the_office(
@@ -61,7 +40,7 @@ async def test_batches_that_kafka_forgot_are_told_to_the_office(
         await kafka.publish_city(city)
         async with correlator(kafka_settings) as service:
             offset = await kafka.observe(city.partition, batch_of([]))
-            await committed_beyond(service, city.partition, offset)
+            await committed(service, city.partition, offset)
 
         # given an outage for longer than the retention of observations
         for _ in range(3):
@@ -73,7 +52,7 @@ async def test_batches_that_kafka_forgot_are_told_to_the_office(
             for _ in range(2):
                 async with correlator(kafka_settings) as service:
                     offset = await kafka.observe(city.partition, batch_of([]))
-                    await committed_beyond(service, city.partition, offset)
+                    await committed(service, city.partition, offset)
 
             # then one alert says how many are lost, and the correlator has gone on
             expected = lost_records.raised(
@@ -88,28 +67,6 @@ async def test_batches_that_kafka_forgot_are_told_to_the_office(
             lost = of_this_partition([*records, *await alerts.all_now()])
         assert [each.raised_id for each in lost] == [expected.raised_id]
         assert "deleted 3 records" in lost[0].officer_text.english
-
-
-@pytest.fixture
-def dispatch(
-    *,
-    fresh_topics: None,
-    fresh_schemas: None,
-    tmp_path: Path,
-    service_environment: Callable[..., dict[str, str]],
-    kafka_settings: Any,
-    tls_settings: Any,
-    token_signing_key_file: Path,
-    free_port: Callable[[], int],
-) -> Callable[[], Any]:
-    return lambda: running(
-        folder=tmp_path,
-        environment=service_environment,
-        kafka_settings=kafka_settings,
-        tls_settings=tls_settings,
-        signing_key_file=token_signing_key_file,
-        ports=(free_port(), free_port()),
-    )
 
 
 async def lost_alert(hub: Hub, raised: alert_pb2.AlertRaised) -> alert_pb2.Alert:
@@ -128,10 +85,10 @@ async def lost_alert(hub: Hub, raised: alert_pb2.AlertRaised) -> alert_pb2.Alert
 
 
 async def test_the_office_sees_a_loss_and_no_unit_is_sent_even_when_somebody_confirms_it(
-    dispatch: Callable[[], Any], unique: Callable[[str], str]
+    start_dispatch: Start, unique: Callable[[str], str]
 ) -> None:
     # given a unit on shift that is near enough for anything
-    async with dispatch() as hub:
+    async with start_dispatch() as hub:
         await hub.units(unit(unique("car")))
 
         # when the correlator tells of a loss
@@ -153,8 +110,8 @@ async def test_the_office_sees_a_loss_and_no_unit_is_sent_even_when_somebody_con
         assert not confirmed.alert.assignments
 
 
-async def test_a_loss_that_was_looked_at_is_ended_with_its_reason(dispatch: Callable[[], Any]) -> None:
-    async with dispatch() as hub:
+async def test_a_loss_that_was_looked_at_is_ended_with_its_reason(start_dispatch: Start) -> None:
+    async with start_dispatch() as hub:
         raised = lost_records.raised(
             topic="observations", partition=3, committed=10, start=17, time_ms=now_ms()
         )
@@ -171,7 +128,7 @@ async def test_a_loss_that_was_looked_at_is_ended_with_its_reason(dispatch: Call
 
 
 async def test_calls_that_kafka_deleted_before_dispatch_read_them_are_told_to_the_office(
-    dispatch: Callable[[], Any], kafka_settings: Settings
+    start_dispatch: Start, kafka_settings: Settings
 ) -> None:
     # given a group that stands before records that are gone
     producer = kafka_clients.producer(kafka_settings("admin"), client_id="test")
@@ -194,6 +151,6 @@ async def test_calls_that_kafka_deleted_before_dispatch_read_them_are_told_to_th
     raised = lost_records.raised(
         topic="calls", partition=0, committed=sent[0].offset, start=start, time_ms=now_ms()
     )
-    async with dispatch() as hub:
+    async with start_dispatch() as hub:
         alert = await lost_alert(hub, raised)
     assert "deleted 4 records of calls" in alert.officer_text.english
