@@ -7,7 +7,7 @@ unpacked only when one of its tokens is met, which is rare. Whether a token is l
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 
 from alerthub.domain.resources import DispatchPolicy, Severity
@@ -93,11 +93,6 @@ class MatchingIndex:
         masks' few tokens are in the processor's cache.
         """
         return [(place, self._listed[mask]) for place, mask in enumerate(masks) if self._listed.get(mask)]
-
-    def misses(self, tokens: Iterable[bytes]) -> bool:
-        """Whether none of the tokens is listed, under whatever mask."""
-        known = tuple(tokens)
-        return all(listed.isdisjoint(known) for listed in self._listed.values())
 
     def forget_superseded(self, before_ms: int, *, at_most: int = 5_000) -> None:
         """Drops versions whose successor was in force before `before_ms`: nothing received since needs them.

@@ -32,6 +32,7 @@ from alerthub.domain.versions import Version
 NOW = 1_800_000_000_000
 DAY = 86_400_000
 PLATE = 1
+MASKS = ("exact", "confusable", "no-province")
 
 AUTHORISATION = CheckAuthorisation(
     authorisation_id="authorisation",
@@ -132,6 +133,11 @@ class Entries:
     def add(self, one: Entry) -> bool:
         self._all.append(one)
         return self.index.apply(one.entry_id, str(len(self._all) - 1).encode())
+
+    def misses(self, tokens: Iterable[bytes]) -> bool:
+        """Whether the look-up that batches are evaluated with finds none of the tokens, under no mask."""
+        known = set(tokens)
+        return all(known.isdisjoint(listed) for _, listed in self.index.lookups(MASKS))
 
 
 def catalogue(
