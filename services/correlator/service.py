@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable
 from typing import Any, cast
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from alerthub import lost_records
+from alerthub import loops, lost_records
 from alerthub.domain.errors import Retry
 from alerthub.http import OperationsServer
 from alerthub.process import Parts
@@ -73,9 +73,14 @@ class Service:
         await self._operations_server().start()
         await self.replicas.start()
         await self.application.start()
-        self._watch("crash", self._await_crash())
-        self._watch("checkpoint", self._checkpoint_regularly())
-        self._watch("watchdog", self._watch_progress())
+        self._tasks = [
+            loops.begin(work, name=name, on_failure=self._parts.fail)
+            for name, work in (
+                ("crash", self._await_crash()),
+                ("checkpoint", self._checkpoint_regularly()),
+                ("watchdog", self._watch_progress()),
+            )
+        ]
 
     def _wire(self) -> None:
         # Faust's parts belong to the running loop, so they are made here and not when the service is built.
@@ -136,8 +141,7 @@ class Service:
             return
         try:
             async with asyncio.timeout(self._settings.revocation_seconds):
-                if await self.checkpoint.run():
-                    await self.application.consumer.commit()
+                await self._write_down()
         except TimeoutError:
             # The next owner begins at the checkpoint before.
             log.warning("revocation_checkpoint_timed_out")
@@ -193,11 +197,15 @@ class Service:
             self._sender("alerts")(alert.fold_key.encode(), alert.SerializeToString()),
         )
 
+    async def _write_down(self) -> None:
+        if await self.checkpoint.run():
+            await self.application.consumer.commit()
+
     async def _checkpoint_regularly(self) -> None:
         while True:
             await asyncio.sleep(self._settings.checkpoint_seconds)
-            if self.working.open and await self.checkpoint.run():
-                await self.application.consumer.commit()
+            if self.working.open:
+                await self._write_down()
             oldest_ms = now_ms() - self._settings.observations_retention_seconds * 1_000
             self.reference.entries.forget_superseded(oldest_ms)
 
@@ -248,15 +256,6 @@ class Service:
         if not self._stopping:
             raise self.application.crash_reason or RuntimeError("the stream application ended")
 
-    def _watch(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work, name=name)
-        task.add_done_callback(self._ended)
-        self._tasks.append(task)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._parts.fail(error)
-
     async def failed(self) -> BaseException:
         """Returns when a part ended that only a restart mends."""
         return await self._parts.failed()
@@ -292,9 +291,7 @@ class Service:
     async def stop(self) -> None:
         """Writes down what was applied, then leaves the group."""
         self._stopping = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await loops.end(*self._tasks)
         if self._parts.failure is None and self.working.open:
             await self._last_checkpoint()
         await self.application.stop()
@@ -306,8 +303,7 @@ class Service:
     async def _last_checkpoint(self) -> None:
         try:
             async with asyncio.timeout(self._settings.revocation_seconds):
-                if await self.checkpoint.run():
-                    await self.application.consumer.commit()
+                await self._write_down()
         except Exception:
             log.warning("last_checkpoint_failed", exc_info=True)
         finally:
