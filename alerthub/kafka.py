@@ -21,6 +21,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
+from confluent_kafka.admin._scram import ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 from confluent_kafka.cimpl import NewTopic
 
 from alerthub.domain.errors import Refuse, Retry
@@ -136,6 +137,25 @@ def administrator(settings: KafkaSettings, **overrides: Any) -> AdminClient:
         options["ssl.ca.location"] = str(settings.ca_file)
     options.update(overrides)
     return AdminClient(options)
+
+
+_SCRAM_ITERATIONS = 4_096
+"""As Kafka's own tools; the passwords are random and long."""
+
+
+def add_users(admin: AdminClient, passwords: Mapping[str, str]) -> list[str]:
+    """Makes the users that the broker does not know yet; returns their names. Known ones stay as they are."""
+    known = _wait({"users": admin.describe_user_scram_credentials()}, "reading the users")["users"]
+    missing = sorted(set(passwords) - set(known))
+    if missing:
+        info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, _SCRAM_ITERATIONS)
+        _wait(
+            admin.alter_user_scram_credentials(
+                [UserScramCredentialUpsertion(name, info, passwords[name].encode()) for name in missing]
+            ),
+            "adding users",
+        )
+    return missing
 
 
 def create_topics(admin: AdminClient, table: Mapping[str, TopicSpecification]) -> list[str]:

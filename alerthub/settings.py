@@ -68,6 +68,8 @@ class Addresses(BaseModel):
     dispatch: str = "127.0.0.1:7121"
     dispatch_person: str = "127.0.0.1:7122"
     push: str = "127.0.0.1:7131"
+    mqtt: str = ""
+    """The MQTT broker, always with TLS. Empty: there is none."""
 
 
 class ServiceSettings(BaseSettings):

@@ -182,9 +182,19 @@ def build_topics(settings: TopicSettings) -> dict[str, TopicSpecification]:
 COMPACTED_TOPICS = ("watchlist", "matching", "devices", "zones", "rules", "units", "revocations")
 """The newest value of each id, with its version; each carries bookmarks (C9)."""
 
-PRINCIPALS = ("gateway", "correlator", "dispatch", "push", "watchlist", "registry", "console", "canary")
+PRINCIPALS = (
+    "gateway",
+    "correlator",
+    "dispatch",
+    "push",
+    "watchlist",
+    "registry",
+    "console",
+    "canary",
+    "mqtt",
+)
 """Kafka users besides the administrator. The canary uses the hub as a device and a terminal do: no topic is
-open to it."""
+open to it. `mqtt` is the embedded broker, which learns from topics who may log in."""
 
 GROUP_PREFIXES: Mapping[str, str] = {"correlator": "correlator", "dispatch": "dispatch"}
 """Who commits offsets, and in which consumer groups. Everyone else reads without a group."""
@@ -219,6 +229,7 @@ _READS: Mapping[str, tuple[str, ...]] = {
     "watchlist": ("watchlist", "matching", "revocations"),
     "registry": ("devices", "zones", "rules", "units", "revocations"),
     "console": ("alert-events",),
+    "mqtt": ("devices", "revocations"),
 }
 
 _WRITES: Mapping[str, tuple[str, ...]] = {

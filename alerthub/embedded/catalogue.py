@@ -42,6 +42,7 @@ SERVICES: tuple[ServiceSpecification, ...] = (
     ),
     ServiceSpecification("push", ("grpc_port",), {"grpc_port": "push"}),
     ServiceSpecification("correlator"),
+    ServiceSpecification("mqtt", ("mqtt_port",), {"mqtt_port": "mqtt"}, package="alerthub.embedded"),
     ServiceSpecification("gateway", ("http_port", "grpc_port")),
 )
 """In the order in which they start: owners of data first, the door for devices last."""

@@ -142,6 +142,8 @@ class KafkaNode:
         progress("starting Kafka")
         self.launch()
         admin = kafka.administrator(self.settings(ADMINISTRATOR))
+        # A folder that an older version made lacks the users that came since.
+        kafka.add_users(admin, {name: self._password(name) for name in PRINCIPALS})
         kafka.create_topics(admin, self._table)
         kafka.apply_permissions(admin, permissions)
 

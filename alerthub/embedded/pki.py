@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from alerthub.embedded.folder import HubFolder, write_file
 from alerthub.settings import TlsSettings
 
-SERVICES = ("registry", "watchlist", "gateway", "correlator", "dispatch", "push", "console", "canary")
+SERVICES = ("registry", "watchlist", "gateway", "correlator", "dispatch", "push", "console", "canary", "mqtt")
 """Everyone who has a service's identity. Terminals and devices get theirs from the registry, by enrolment."""
 
 _AUTHORITY_LIFE = timedelta(days=3650)

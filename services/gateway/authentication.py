@@ -97,6 +97,20 @@ class Authenticator:
             raise _unproven()
         return Proven(device.device_id, AuthenticationClass.NETWORK_ONLY)
 
+    def login(self, name: str) -> Proven:
+        """The login under which an MQTT broker let a message in.
+
+        The broker has held the credential against the registered one and let the login publish below its own
+        name only; it admits a device of the class certificate by nothing else.
+        """
+        device = self._devices.newest(name[:_MAXIMUM_DEVICE_ID])
+        if device is None or device.registered_class is AuthenticationClass.NETWORK_ONLY:
+            self._devices.require_complete()
+            raise _unproven()
+        by_certificate = device.registered_class is AuthenticationClass.CERTIFICATE
+        used = AuthenticationClass.CERTIFICATE if by_certificate else AuthenticationClass.PASSWORD_OVER_TLS
+        return Proven(device.device_id, used)
+
     def _secret(self, device_id: str, secret: str, used: AuthenticationClass, address: str) -> Proven:
         if not 0 < len(device_id) <= _MAXIMUM_DEVICE_ID or not 0 < len(secret) <= _MAXIMUM_SECRET:
             raise _unproven()

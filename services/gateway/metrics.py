@@ -65,6 +65,10 @@ request_seconds = Histogram(
     ["adapter"],
     buckets=(0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2.5, 5, 10),
 )
+mqtt_connections_lost = Counter(
+    "alerthub_gateway_mqtt_connections_lost_total",
+    "Connections to the MQTT broker that ended or never came about.",
+)
 key_age = Gauge("alerthub_gateway_key_synchronisation_age_seconds", "Since watchlist last answered.")
 streams_closed = Counter(
     "alerthub_gateway_streams_closed_total", "Streams of edge servers that ended, by why.", ["reason"]

@@ -29,6 +29,7 @@ from services.gateway.handlers import Intake
 from services.gateway.http_api import build_app, build_plain_app
 from services.gateway.http_server import WebServer
 from services.gateway.keys import KeyHolder
+from services.gateway.mqtt import MqttEdge
 from services.gateway.packer import WATERMARK_SECONDS, BatchPacker
 from services.gateway.settings import GatewaySettings
 
@@ -181,6 +182,10 @@ class Service:
                 maximum_connections=settings.maximum_connections,
             )
             await self._plain.start()
+        if settings.addresses.mqtt and self._operations is not None:
+            edge = MqttEdge(settings, intake, authenticator)
+            self._operations.add_ready_check("mqtt", edge.not_ready_because)
+            self._spawn(edge.run(), "mqtt")
         self._grpc = await serve(
             settings,
             [IngestApi(settings, intake, directory, _now_ms)],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from alerthub.evidence import DEFAULT_BOUND_BYTES, HOUR_MS, RETENTION_CAP_MS
@@ -58,6 +60,14 @@ class GatewaySettings(ServiceSettings):
     """How often pictures that are over age are deleted."""
     stream_window: int = Field(default=1_024, ge=1)
     """Events of one gRPC stream that may wait for Kafka before the stream is read no further."""
+
+    mqtt_username: str = ""
+    """For brokers that do not know the gateway by its certificate, which it always shows."""
+    mqtt_password_file: Path | None = None
+    mqtt_ca_file: Path | None = None
+    """The authority of the broker's certificate; absent: the hub's own."""
+    mqtt_window: int = Field(default=512, ge=1)
+    """Messages that may wait for Kafka at once: two batches. Beyond it the broker keeps them."""
 
     @property
     def gateway_id(self) -> str:

@@ -120,6 +120,17 @@ class GatewayHub:
     watchlist: Process
     gateway: Process
     folder: Path
+    broker: Process | None = None
+
+    @property
+    def mqtt(self) -> Process:
+        """The embedded MQTT broker, in hubs that were asked for one."""
+        assert self.broker is not None
+        return self.broker
+
+    @property
+    def mqtt_address(self) -> str:
+        return f"127.0.0.1:{self.mqtt.environment['ALERTHUB_MQTT_PORT']}"
 
     @property
     def url(self) -> str:
@@ -324,13 +335,15 @@ def _jurisdiction(name: str) -> registry_pb2.Jurisdiction:
     )
 
 
-def running_gateway(infrastructure: Infrastructure, folder: Path) -> Iterator[GatewayHub]:
+def running_gateway(
+    infrastructure: Infrastructure, folder: Path, *, mqtt: bool = False
+) -> Iterator[GatewayHub]:
     """A gateway with a registry and a watchlist that begin empty, for one module of tests."""
     yield_from = running_registry(infrastructure, folder)
     registry = next(yield_from)
     # Asked for together, they differ from each other.
-    ports = free_ports(7)
-    watchlist_ports, gateway_ports = ports[:3], ports[3:]
+    ports = free_ports(9)
+    watchlist_ports, gateway_ports, broker_ports = ports[:3], ports[3:7], ports[7:]
     try:
         _empty_watchlist(infrastructure)
         watchlist = Process(
@@ -355,12 +368,22 @@ def running_gateway(infrastructure: Infrastructure, folder: Path) -> Iterator[Ga
                         strict=True,
                     )
                 ),
-                {"watchlist": f"127.0.0.1:{watchlist_ports[0]}"},
+                {"watchlist": f"127.0.0.1:{watchlist_ports[0]}"}
+                | ({"mqtt": f"127.0.0.1:{broker_ports[0]}"} if mqtt else {}),
             ),
             folder / "gateway.log",
         )
-        hub = GatewayHub(infrastructure, registry, watchlist, gateway, folder)
+        broker = Process(
+            "alerthub.embedded.mqtt",
+            _environment(
+                infrastructure, "mqtt", dict(zip(("mqtt_port", "operations_port"), broker_ports, strict=True))
+            ),
+            folder / "mqtt.log",
+        )
+        hub = GatewayHub(infrastructure, registry, watchlist, gateway, folder, broker if mqtt else None)
         try:
+            if mqtt:
+                broker.start()
             watchlist.start()
             gateway.start()
             watchlist.wait_until_ready()
@@ -368,6 +391,7 @@ def running_gateway(infrastructure: Infrastructure, folder: Path) -> Iterator[Ga
             yield hub
         finally:
             gateway.stop()
+            broker.stop()
             watchlist.stop()
     finally:
         next(yield_from, None)

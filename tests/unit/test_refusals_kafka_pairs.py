@@ -35,11 +35,11 @@ READERS = {
     "dead-letter": "",
     "watchlist": "correlator dispatch watchlist",
     "matching": "correlator gateway watchlist",
-    "devices": "correlator dispatch gateway push registry",
+    "devices": "correlator dispatch gateway mqtt push registry",
     "zones": "correlator dispatch registry",
     "rules": "correlator dispatch registry",
     "units": "dispatch push registry",
-    "revocations": "dispatch gateway push registry watchlist",
+    "revocations": "dispatch gateway mqtt push registry watchlist",
 }
 
 

@@ -59,6 +59,8 @@ class AdapterContext:
 
     headers: Mapping[str, str] = field(default_factory=dict)
     """Names in lower case. CloudEvents in binary mode carry their attributes here."""
+    topic: tuple[str, ...] = ()
+    """By MQTT: the topic's levels below `LOGIN/ADAPTER/`."""
 
 
 @dataclass(frozen=True, slots=True)

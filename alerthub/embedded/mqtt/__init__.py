@@ -1,0 +1,1 @@
+"""The embedded MQTT broker: it hands what devices publish to gateways, and acknowledges when they did."""
