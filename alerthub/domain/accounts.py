@@ -43,6 +43,32 @@ def after_success() -> SignInState:
     return SignInState()
 
 
+SESSION_LIFE_MS = 12 * 3_600_000
+"""A night's duty at a desk; then everybody signs in anew."""
+SESSION_IDLE_MS = 40 * 60_000
+"""A session that asks for no token for this long is over: the console's half hour without a touch, and the
+life of the last token that was given within it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTimes:
+    """Of a session at a browser, milliseconds since 1970. `renewed_at_ms`: when it was last given a token."""
+
+    opened_at_ms: int
+    expires_at_ms: int
+    renewed_at_ms: int
+
+
+def session_lives(
+    times: SessionTimes, *, account_revoked: bool, account_ended_at_ms: int, now_ms: int
+) -> bool:
+    """Whether the session still gives tokens. `account_ended_at_ms`: what the account was given until then is
+    dead, since it was revoked or got other roles; 0: never."""
+    if account_revoked or times.opened_at_ms <= account_ended_at_ms:
+        return False
+    return now_ms < times.expires_at_ms and now_ms < times.renewed_at_ms + SESSION_IDLE_MS
+
+
 @dataclass(frozen=True, slots=True)
 class Maker:
     """Who made an account: both persons of its first grant. Empty for accounts that the hub began with."""

@@ -53,6 +53,12 @@ def _open_only(alert: Alert) -> None:
         raise Conflict("alert_id", f"an open alert: this one is {alert.status.value}")
 
 
+def check_seen(alert: Alert, seen_version: int) -> None:
+    """Refuses a decision on an alert that is not as the operator saw it; `seen_version` 0: as it is now."""
+    if seen_version and seen_version != alert.version:
+        raise Conflict("alert_version", f"the alert as it is now, version {alert.version}: look at it again")
+
+
 def _confirmed_where_needed(alert: Alert) -> None:
     if (alert.names_person or alert.policy is Policy.CONFIRM_FIRST) and not alert.confirmed_by:
         raise Conflict("alert_id", "a confirmed alert: nobody has confirmed this one")

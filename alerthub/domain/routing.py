@@ -110,6 +110,62 @@ def candidates(
     return tuple(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A unit that may be asked, in its place of the order. `metres`: from the alert, None where the alert has
+    no place; `reported`: None where the unit counts as being at its station."""
+
+    unit: RoutableUnit
+    metres: float | None
+    reported: ReportedPosition | None
+    load: Workload
+
+    def reasons(self, now_ms: int) -> tuple[str, ...]:
+        """Why it has this place."""
+        source = (
+            f"by its position {max(0, now_ms - self.reported.time_ms) // 1_000} s ago"
+            if self.reported is not None
+            else "by its station: no position within 120 s"
+        )
+        return (
+            f"{self.metres / 1_000:.1f} km away, {source}"
+            if self.metres is not None
+            else "the alert has no place",
+            "free" if not self.load.live else f"has {self.load.live} in hand",
+            f"{self.load.this_shift} alerts this shift",
+        )
+
+
+def rank(
+    available: Iterable[Candidate],
+    *,
+    place: Place | None,
+    positions: Mapping[str, ReportedPosition],
+    workloads: Mapping[str, Workload],
+    now_ms: int,
+) -> tuple[Ranked, ...]:
+    """Nearest free unit first, then the busy ones, nearest first; between equally near ones the one with
+    fewest alerts this shift."""
+    found = []
+    for candidate in available:
+        unit = candidate.unit
+        reported = positions.get(unit.unit_id)
+        fresh = reported is not None and now_ms - reported.time_ms <= POSITION_MAXIMUM_AGE_MS
+        at = reported.place if reported is not None and fresh else unit.station
+        metres = distance_metres(at, place) if place is not None else None
+        load = workloads.get(unit.unit_id, Workload())
+        found.append(Ranked(unit, metres, reported if fresh else None, load))
+    found.sort(
+        key=lambda each: (
+            each.load.live > 0,
+            round((each.metres or 0.0) / _TIE_METRES),
+            each.load.this_shift,
+            each.unit.unit_id,
+        )
+    )
+    return tuple(found)
+
+
 def choose(
     available: Iterable[Candidate],
     *,
@@ -118,37 +174,18 @@ def choose(
     workloads: Mapping[str, Workload],
     now_ms: int,
 ) -> Route | None:
-    """The nearest free unit, else the nearest busy one; between equally near ones the one with fewest alerts
-    this shift. None: nobody fits."""
-    ranked = []
-    for candidate in available:
-        unit = candidate.unit
-        reported = positions.get(unit.unit_id)
-        fresh = reported is not None and now_ms - reported.time_ms <= POSITION_MAXIMUM_AGE_MS
-        at = reported.place if reported is not None and fresh else unit.station
-        metres = distance_metres(at, place) if place is not None else 0.0
-        load = workloads.get(unit.unit_id, Workload())
-        order = (load.live > 0, round(metres / _TIE_METRES), load.this_shift, unit.unit_id)
-        ranked.append((order, unit, metres, reported if fresh else None, load))
+    """The first of those that may be asked. None: nobody fits."""
+    ranked = rank(available, place=place, positions=positions, workloads=workloads, now_ms=now_ms)
     if not ranked:
         return None
-    ranked.sort(key=lambda each: each[0])
-    _, unit, metres, reported, load = ranked[0]
-    source = (
-        f"by its position {max(0, now_ms - reported.time_ms) // 1_000} s ago"
-        if reported is not None
-        else "by its station: no position within 120 s"
-    )
-    reasons = [
-        f"kind {unit.kind}, on shift, serves the jurisdiction",
-        f"{metres / 1_000:.1f} km away, {source}" if place is not None else "the alert has no place",
-        "free" if not load.live else f"has {load.live} in hand: no unit is free",
-        f"{load.this_shift} alerts this shift",
-    ]
+    first = ranked[0]
+    reasons = [f"kind {first.unit.kind}, on shift, serves the jurisdiction", *first.reasons(now_ms)]
+    if first.load.live:
+        reasons.append("no unit is free")
     if len(ranked) > 1:
-        _, next_unit, next_metres, _, next_load = ranked[1]
+        second = ranked[1]
         reasons.append(
-            f"before {next_unit.unit_id}: {next_metres / 1_000:.1f} km, "
-            f"{'busy' if next_load.live else 'free'}, {next_load.this_shift} alerts this shift"
+            f"before {second.unit.unit_id}: {(second.metres or 0.0) / 1_000:.1f} km, "
+            f"{'busy' if second.load.live else 'free'}, {second.load.this_shift} alerts this shift"
         )
-    return Route(unit.unit_id, tuple(reasons))
+    return Route(first.unit.unit_id, tuple(reasons))

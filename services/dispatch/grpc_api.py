@@ -16,6 +16,7 @@ from services.dispatch.handlers import Handlers
 from services.dispatch.metrics import COMMANDS
 from services.dispatch.queries import Queries
 from services.dispatch.sealing import Sealing
+from services.dispatch.unit_queries import UnitQueries
 from services.dispatch.wire import STATUS_OF_WIRE
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -27,9 +28,17 @@ _WATCH_QUEUE = 2_000
 class DispatchApi(alert_pb2_grpc.DispatchServiceServicer):
     """See the proto. Decides nothing."""
 
-    def __init__(self, handlers: Handlers, queries: Queries, sealing: Sealing, tail: AlertEventTail) -> None:
+    def __init__(
+        self,
+        handlers: Handlers,
+        queries: Queries,
+        units: UnitQueries,
+        sealing: Sealing,
+        tail: AlertEventTail,
+    ) -> None:
         self._handlers = handlers
         self._queries = queries
+        self._units = units
         self._sealing = sealing
         self._tail = tail
 
@@ -112,6 +121,16 @@ class DispatchApi(alert_pb2_grpc.DispatchServiceServicer):
         self, request: alert_pb2.AssignUnitRequest, context: Context
     ) -> alert_pb2.AssignUnitResponse:
         return alert_pb2.AssignUnitResponse(alert=await self._handlers.assign(current_caller(), request))
+
+    async def RankUnits(  # noqa: N802
+        self, request: alert_pb2.RankUnitsRequest, context: Context
+    ) -> alert_pb2.RankUnitsResponse:
+        return await self._units.rank(request.alert_id)
+
+    async def LocateUnits(  # noqa: N802
+        self, request: alert_pb2.LocateUnitsRequest, context: Context
+    ) -> alert_pb2.LocateUnitsResponse:
+        return await self._units.locate()
 
     async def ListPrecision(  # noqa: N802
         self, request: alert_pb2.ListPrecisionRequest, context: Context

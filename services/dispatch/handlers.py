@@ -72,6 +72,7 @@ class Handlers:
 
         async def decide(work: Work) -> alert_pb2.Alert:
             alert = await _locked(work, request.alert_id)
+            alert_life.check_seen(alert, request.alert_version)
             work.apply(alert_life.reject(alert, by=caller.actor, reason=request.reason, now_ms=work.now_ms))
             facts = work.facts(request.alert_id)
             if facts.cooldown_ms:
@@ -84,7 +85,9 @@ class Handlers:
         """Another unit than the rules chose. Raises Conflict, NotFound."""
 
         async def decide(work: Work) -> alert_pb2.Alert:
-            await self._locked_with_entry(work, request.alert_id)
+            alert_life.check_seen(
+                await self._locked_with_entry(work, request.alert_id), request.alert_version
+            )
             unit = self._surroundings.fleet.unit(request.unit_id, work.now_ms)
             if unit is None:
                 raise NotFound("unit_id", "a unit in force")

@@ -31,6 +31,7 @@ from services.dispatch.queries import Queries
 from services.dispatch.sealing import Sealing
 from services.dispatch.settings import DispatchSettings
 from services.dispatch.timers import Timers
+from services.dispatch.unit_queries import UnitQueries
 from services.dispatch.work import Surroundings
 
 log = logger(__name__)
@@ -112,7 +113,13 @@ class Service:
         self.grpc = await serve(
             settings,
             [
-                DispatchApi(self.handlers, self.queries, sealing, tail),
+                DispatchApi(
+                    self.handlers,
+                    self.queries,
+                    UnitQueries(self._engine, self.fleet),
+                    sealing,
+                    tail,
+                ),
                 DeliveryApi(self.handlers, self.queries, sealing),
                 AuditServicer(self._engine),
             ],

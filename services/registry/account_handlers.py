@@ -63,6 +63,16 @@ class AccountHandlers:
         Failures lock the account out for a growing time; tries while it is locked are refused and not
         counted, so nobody can keep a person out for ever.
         """
+        roles = await self.authenticate(account, password, audience)
+        token, expires_at_ms = self._signer.sign(
+            account=account, roles=roles, audience=audience, now_ms=self._now_ms()
+        )
+        return registry_pb2.SignInResponse(token=token, expires_at_ms=expires_at_ms, roles=roles)
+
+    async def authenticate(
+        self, account: str, password: str, audience: str
+    ) -> list[access_pb2.Role.ValueType]:
+        """The roles of whoever knows the password; raises as `sign_in` does. `audience`: for the record."""
         async with self._passwords.turn(), transaction(self._engine) as connection:
             # Held until the answer: guesses at one account are counted one by one, whatever comes at once.
             known = await store.find_account(connection, account, lock=True)
@@ -73,11 +83,7 @@ class AccountHandlers:
                 await _remember(connection, known, outcome, now_ms, audience)
         if known is None or outcome != "accepted":
             raise NotAuthenticatedError(_REFUSED)
-        roles = [access_pb2.Role.Value(name) for name in known.roles]
-        token, expires_at_ms = self._signer.sign(
-            account=account, roles=roles, audience=audience, now_ms=now_ms
-        )
-        return registry_pb2.SignInResponse(token=token, expires_at_ms=expires_at_ms, roles=roles)
+        return [access_pb2.Role.Value(name) for name in known.roles]
 
     async def _outcome(self, known: store.Account | None, password: str, now_ms: int) -> str:
         matches = await self._passwords.matches(known.password_hash if known else None, password)

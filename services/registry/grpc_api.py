@@ -13,6 +13,7 @@ from services.registry.account_handlers import AccountHandlers
 from services.registry.handlers import ResourceHandlers
 from services.registry.identity_handlers import IdentityHandlers
 from services.registry.identity_store import Enrolment
+from services.registry.session_handlers import SessionHandlers
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -86,15 +87,32 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
 
 
 class SessionServicer(registry_pb2_grpc.SessionServiceServicer):
-    """SessionService: the password is the proof."""
+    """SessionService: the password is the proof, or the secret of a session that began with one."""
 
-    def __init__(self, accounts: AccountHandlers) -> None:
+    def __init__(self, accounts: AccountHandlers, sessions: SessionHandlers) -> None:
         self._accounts = accounts
+        self._sessions = sessions
 
     async def SignIn(  # noqa: N802 - the name on the wire
         self, request: registry_pb2.SignInRequest, context: Context
     ) -> registry_pb2.SignInResponse:
         return await self._accounts.sign_in(request.account, request.password, request.audience)
+
+    async def OpenSession(  # noqa: N802 - the name on the wire
+        self, request: registry_pb2.OpenSessionRequest, context: Context
+    ) -> registry_pb2.OpenSessionResponse:
+        return await self._sessions.open(request.account, request.password)
+
+    async def RenewToken(  # noqa: N802 - the name on the wire
+        self, request: registry_pb2.RenewTokenRequest, context: Context
+    ) -> registry_pb2.RenewTokenResponse:
+        return await self._sessions.renew(request.session_secret, request.audience)
+
+    async def CloseSession(  # noqa: N802 - the name on the wire
+        self, request: registry_pb2.CloseSessionRequest, context: Context
+    ) -> registry_pb2.CloseSessionResponse:
+        await self._sessions.close(request.session_secret)
+        return registry_pb2.CloseSessionResponse()
 
 
 class EnrolmentServicer(registry_pb2_grpc.EnrolmentServiceServicer):

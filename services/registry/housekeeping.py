@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerthub import loops
 from alerthub.postgres import transaction
-from services.registry import identity_store, store
+from services.registry import identity_store, session_store, store
 
 _EVERY_SECONDS = 600.0
 DAY_MS = 86_400_000
@@ -47,7 +47,9 @@ class Housekeeping:
         await loops.end(self._task)
 
     async def forget(self, now_ms: int) -> None:
-        """Deletes what has served: old commands, and codes of enrolment that work no more. Raises Retry."""
+        """Deletes what has served: old commands, codes of enrolment that work no more, sessions that ended.
+        Raises Retry."""
         async with transaction(self._database) as connection:
             await store.forget_commands(connection, before_ms=now_ms - self._command_memory_ms)
             await identity_store.forget_codes(connection, now_ms=now_ms)
+            await session_store.forget(connection, now_ms=now_ms)

@@ -33,6 +33,7 @@ from services.registry.handlers import ResourceHandlers
 from services.registry.housekeeping import Housekeeping
 from services.registry.identity_handlers import IdentityHandlers, Lives
 from services.registry.passwords import Passwords
+from services.registry.session_handlers import SessionHandlers
 from services.registry.settings import RegistrySettings
 from services.registry.topic_versions import OWNED_TOPICS, REVOCATIONS, TopicVersions
 
@@ -177,7 +178,10 @@ class Service:
         )
         return (
             RegistryServicer(resources, accounts, identities),
-            SessionServicer(accounts),
+            SessionServicer(
+                accounts,
+                SessionHandlers(self._engine, accounts, signer=self._signer, now_ms=now_ms),
+            ),
             EnrolmentServicer(identities),
         )
 

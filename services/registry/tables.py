@@ -92,6 +92,16 @@ account = Table(
     Column("created_at_ms", BigInteger, nullable=False),
 )
 
+person_session = Table(
+    "person_session",
+    _metadata,
+    Column("secret_sha256", LargeBinary, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("opened_at_ms", BigInteger, nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False),
+    Column("renewed_at_ms", BigInteger, nullable=False),
+)
+
 account_proposal = Table(
     "account_proposal",
     _metadata,

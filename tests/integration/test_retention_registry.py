@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerthub import postgres
+from alerthub.domain.accounts import SESSION_IDLE_MS, SESSION_LIFE_MS
 from alerthub.postgres import transaction
 from alerthub.settings import PostgresSettings
 from services.registry.housekeeping import DAY_MS, Housekeeping
@@ -49,6 +50,24 @@ async def _code(database: AsyncEngine, name: str, *, created_ms: int, used: bool
     )
 
 
+async def _session(database: AsyncEngine, name: str, *, opened_ms: int, used_ms: int | None = None) -> None:
+    """A session of an account of its own. Used up to now, unless it is said when last."""
+    await sql(
+        database,
+        "INSERT INTO account VALUES (:name, 'hash', '{ROLE_OPERATOR}', 0, 0, NULL, true, '', '', NULL, 1)",
+        name=name,
+    )
+    await sql(
+        database,
+        "INSERT INTO person_session VALUES (:hash, :name, :opened, :until, :used)",
+        hash=hashlib.sha256(name.encode()).digest(),
+        name=name,
+        opened=opened_ms,
+        until=opened_ms + SESSION_LIFE_MS,
+        used=used_ms or time.time_ns() // 1_000_000,
+    )
+
+
 async def test_the_registry_forgets_exactly_what_has_had_its_time(database: AsyncEngine) -> None:
     # given of everything one that has had its time, and one that has a minute left
     now_ms = time.time_ns() // 1_000_000
@@ -62,6 +81,10 @@ async def test_the_registry_forgets_exactly_what_has_had_its_time(database: Asyn
             name=name,
             created=now_ms - 7 * DAY_MS + beside_ms,
         )
+        await _session(database, f"{name}-ended", opened_ms=now_ms - 12 * HOUR_MS + beside_ms)
+        await _session(
+            database, f"{name}-unused", opened_ms=now_ms, used_ms=now_ms - SESSION_IDLE_MS + beside_ms
+        )
 
     # when
     memory_days = RegistrySettings().command_memory_days
@@ -72,6 +95,8 @@ async def test_the_registry_forgets_exactly_what_has_had_its_time(database: Asyn
     assert await sql(database, "SELECT command_id FROM command") == ["young"]
     codes = await sql(database, "SELECT terminal_id FROM enrolment_code ORDER BY 1")
     assert codes == ["young-unused", "young-used"]
+    sessions = await sql(database, "SELECT account FROM person_session ORDER BY 1")
+    assert sessions == ["young-ended", "young-unused"]
 
 
 async def test_the_registry_forgets_by_itself(database: AsyncEngine) -> None:

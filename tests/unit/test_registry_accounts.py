@@ -8,13 +8,17 @@ from hypothesis import strategies as st
 
 from alerthub.domain.accounts import (
     LONGEST_LOCK_MS,
+    SESSION_IDLE_MS,
+    SESSION_LIFE_MS,
     Maker,
+    SessionTimes,
     SignInState,
     after_failure,
     after_success,
     check_approver,
     check_proposer,
     is_locked,
+    session_lives,
 )
 from alerthub.domain.errors import NotAllowed
 
@@ -94,3 +98,33 @@ def test_nobody_approves_alone_with_an_account_that_they_made(maker: Maker) -> N
 def test_nobody_approves_what_an_account_that_they_made_proposed(maker: Maker) -> None:
     with pytest.raises(NotAllowed):
         approve("zhao", proposer_made_by=maker)
+
+
+def lives(
+    *, opened_ms: int = NOW - 1_000, renewed_ms: int = NOW, revoked: bool = False, ended_ms: int = 0
+) -> bool:
+    times = SessionTimes(opened_ms, opened_ms + SESSION_LIFE_MS, renewed_ms)
+    return session_lives(times, account_revoked=revoked, account_ended_at_ms=ended_ms, now_ms=NOW)
+
+
+def test_a_session_lives_while_it_is_used() -> None:
+    assert lives()
+
+
+def test_a_session_ends_after_twelve_hours_however_much_it_is_used() -> None:
+    assert lives(opened_ms=NOW - 12 * 3_600_000 + 1)
+    assert not lives(opened_ms=NOW - 12 * 3_600_000)
+
+
+def test_a_session_that_asks_for_no_token_ends() -> None:
+    assert lives(renewed_ms=NOW - SESSION_IDLE_MS + 1)
+    assert not lives(renewed_ms=NOW - SESSION_IDLE_MS)
+
+
+def test_a_revoked_account_has_no_session() -> None:
+    assert not lives(revoked=True)
+
+
+def test_what_was_opened_before_the_roles_changed_ends() -> None:
+    assert lives(ended_ms=NOW - 1_001)
+    assert not lives(ended_ms=NOW - 1_000)

@@ -17,6 +17,7 @@ from alerthub.domain.routing import (
     candidates,
     choose,
     distance_metres,
+    rank,
 )
 
 NOW = 1_700_000_000_000
@@ -135,3 +136,23 @@ def test_whoever_is_chosen_no_free_unit_is_nearer(given_units: list[tuple[float,
         assert found in free
     nearest = min(distance_metres(each.station, ALERT) for each in free or units)
     assert distance_metres(found.station, ALERT) <= nearest + 10
+
+
+def test_the_office_is_shown_the_order_in_which_the_rules_ask() -> None:
+    # given a near unit that is busy, and two that are free
+    units = [unit("busy"), unit("far", latitude=38.2), unit("further", latitude=38.3)]
+    available = candidates(units, kind="", jurisdiction="", excluded=frozenset(), now_ms=NOW)
+
+    ranked = rank(available, place=ALERT, positions={}, workloads={"busy": Workload(1, 1)}, now_ms=NOW)
+
+    assert [each.unit.unit_id for each in ranked] == ["far", "further", "busy"]
+    assert ranked[0].reasons(NOW)[0].endswith("by its station: no position within 120 s")
+
+
+def test_a_unit_of_an_alert_without_a_place_has_no_distance() -> None:
+    available = candidates([unit("u")], kind="", jurisdiction="", excluded=frozenset(), now_ms=NOW)
+
+    (only,) = rank(available, place=None, positions={}, workloads={}, now_ms=NOW)
+
+    assert only.metres is None
+    assert only.reasons(NOW)[0] == "the alert has no place"

@@ -791,19 +791,23 @@ class RejectAlertRequest(_message.Message):
     COMMAND_ID_FIELD_NUMBER: _builtins.int
     ALERT_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    ALERT_VERSION_FIELD_NUMBER: _builtins.int
     command_id: _builtins.str
     alert_id: _builtins.str
     reason: _builtins.str
+    alert_version: _builtins.int
+    """The version that the operator saw; 0: whatever is current."""
     def __init__(
         self,
         *,
         command_id: _builtins.str = ...,
         alert_id: _builtins.str = ...,
         reason: _builtins.str = ...,
+        alert_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_id", b"alert_id", "command_id", b"command_id", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_id", b"alert_id", "alert_version", b"alert_version", "command_id", b"command_id", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -885,19 +889,23 @@ class AssignUnitRequest(_message.Message):
     COMMAND_ID_FIELD_NUMBER: _builtins.int
     ALERT_ID_FIELD_NUMBER: _builtins.int
     UNIT_ID_FIELD_NUMBER: _builtins.int
+    ALERT_VERSION_FIELD_NUMBER: _builtins.int
     command_id: _builtins.str
     alert_id: _builtins.str
     unit_id: _builtins.str
+    alert_version: _builtins.int
+    """The version that the operator saw; 0: whatever is current."""
     def __init__(
         self,
         *,
         command_id: _builtins.str = ...,
         alert_id: _builtins.str = ...,
         unit_id: _builtins.str = ...,
+        alert_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_id", b"alert_id", "command_id", b"command_id", "unit_id", b"unit_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_id", b"alert_id", "alert_version", b"alert_version", "command_id", b"command_id", "unit_id", b"unit_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -922,6 +930,176 @@ class AssignUnitResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AssignUnitResponse: _TypeAlias = AssignUnitResponse  # noqa: Y015
+
+@_typing.final
+class RankUnitsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALERT_ID_FIELD_NUMBER: _builtins.int
+    alert_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        alert_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_id", b"alert_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RankUnitsRequest: _TypeAlias = RankUnitsRequest  # noqa: Y015
+
+@_typing.final
+class RankedUnit(_message.Message):
+    """A unit of the kind, on shift in the jurisdiction."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_ID_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    DISTANCE_METRES_FIELD_NUMBER: _builtins.int
+    POSITION_TIME_MS_FIELD_NUMBER: _builtins.int
+    ALERTS_IN_HAND_FIELD_NUMBER: _builtins.int
+    ALERTS_THIS_SHIFT_FIELD_NUMBER: _builtins.int
+    REACHABLE_FIELD_NUMBER: _builtins.int
+    ASKED_BEFORE_FIELD_NUMBER: _builtins.int
+    unit_id: _builtins.str
+    distance_metres: _builtins.float
+    """Absent: the alert has no place."""
+    position_time_ms: _builtins.int
+    """When a terminal of it said where it is; 0: it counts as being at its station (C18)."""
+    alerts_in_hand: _builtins.int
+    alerts_this_shift: _builtins.int
+    reachable: _builtins.bool
+    """A terminal of it is connected."""
+    asked_before: _builtins.bool
+    """For this alert."""
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        unit_id: _builtins.str = ...,
+        reasons: _abc.Iterable[_builtins.str] | None = ...,
+        distance_metres: _builtins.float | None = ...,
+        position_time_ms: _builtins.int = ...,
+        alerts_in_hand: _builtins.int = ...,
+        alerts_this_shift: _builtins.int = ...,
+        reachable: _builtins.bool = ...,
+        asked_before: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_distance_metres", b"_distance_metres", "distance_metres", b"distance_metres"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_distance_metres", b"_distance_metres", "alerts_in_hand", b"alerts_in_hand", "alerts_this_shift", b"alerts_this_shift", "asked_before", b"asked_before", "distance_metres", b"distance_metres", "position_time_ms", b"position_time_ms", "reachable", b"reachable", "reasons", b"reasons", "unit_id", b"unit_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__distance_metres: _TypeAlias = _typing.Literal["distance_metres"]  # noqa: Y015
+    _WhichOneofArgType__distance_metres: _TypeAlias = _typing.Literal["_distance_metres", b"_distance_metres"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__distance_metres) -> _WhichOneofReturnType__distance_metres | None: ...
+
+Global___RankedUnit: _TypeAlias = RankedUnit  # noqa: Y015
+
+@_typing.final
+class RankUnitsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNITS_FIELD_NUMBER: _builtins.int
+    TIME_MS_FIELD_NUMBER: _builtins.int
+    time_ms: _builtins.int
+    @_builtins.property
+    def units(self) -> _containers.RepeatedCompositeFieldContainer[Global___RankedUnit]: ...
+    def __init__(
+        self,
+        *,
+        units: _abc.Iterable[Global___RankedUnit] | None = ...,
+        time_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["time_ms", b"time_ms", "units", b"units"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RankUnitsResponse: _TypeAlias = RankUnitsResponse  # noqa: Y015
+
+@_typing.final
+class LocateUnitsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocateUnitsRequest: _TypeAlias = LocateUnitsRequest  # noqa: Y015
+
+@_typing.final
+class LocatedUnit(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_ID_FIELD_NUMBER: _builtins.int
+    UNIT_KIND_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    POSITION_TIME_MS_FIELD_NUMBER: _builtins.int
+    ON_SHIFT_FIELD_NUMBER: _builtins.int
+    ALERTS_IN_HAND_FIELD_NUMBER: _builtins.int
+    REACHABLE_FIELD_NUMBER: _builtins.int
+    unit_id: _builtins.str
+    unit_kind: _builtins.str
+    position_time_ms: _builtins.int
+    """When a terminal of it said so; 0: at its station."""
+    on_shift: _builtins.bool
+    alerts_in_hand: _builtins.int
+    reachable: _builtins.bool
+    @_builtins.property
+    def position(self) -> _common_pb2.Position:
+        """Its station, where its position is unknown or older than 120 s."""
+
+    def __init__(
+        self,
+        *,
+        unit_id: _builtins.str = ...,
+        unit_kind: _builtins.str = ...,
+        position: _common_pb2.Position | None = ...,
+        position_time_ms: _builtins.int = ...,
+        on_shift: _builtins.bool = ...,
+        alerts_in_hand: _builtins.int = ...,
+        reachable: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["position", b"position"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alerts_in_hand", b"alerts_in_hand", "on_shift", b"on_shift", "position", b"position", "position_time_ms", b"position_time_ms", "reachable", b"reachable", "unit_id", b"unit_id", "unit_kind", b"unit_kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocatedUnit: _TypeAlias = LocatedUnit  # noqa: Y015
+
+@_typing.final
+class LocateUnitsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNITS_FIELD_NUMBER: _builtins.int
+    TIME_MS_FIELD_NUMBER: _builtins.int
+    time_ms: _builtins.int
+    @_builtins.property
+    def units(self) -> _containers.RepeatedCompositeFieldContainer[Global___LocatedUnit]: ...
+    def __init__(
+        self,
+        *,
+        units: _abc.Iterable[Global___LocatedUnit] | None = ...,
+        time_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["time_ms", b"time_ms", "units", b"units"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LocateUnitsResponse: _TypeAlias = LocateUnitsResponse  # noqa: Y015
 
 @_typing.final
 class ListPrecisionRequest(_message.Message):

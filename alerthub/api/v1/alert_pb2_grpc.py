@@ -70,6 +70,16 @@ class DispatchServiceStub:
                 request_serializer=alerthub_dot_api_dot_v1_dot_alert__pb2.AssignUnitRequest.SerializeToString,
                 response_deserializer=alerthub_dot_api_dot_v1_dot_alert__pb2.AssignUnitResponse.FromString,
                 _registered_method=True)
+        self.RankUnits = channel.unary_unary(
+                '/alerthub.api.v1.DispatchService/RankUnits',
+                request_serializer=alerthub_dot_api_dot_v1_dot_alert__pb2.RankUnitsRequest.SerializeToString,
+                response_deserializer=alerthub_dot_api_dot_v1_dot_alert__pb2.RankUnitsResponse.FromString,
+                _registered_method=True)
+        self.LocateUnits = channel.unary_unary(
+                '/alerthub.api.v1.DispatchService/LocateUnits',
+                request_serializer=alerthub_dot_api_dot_v1_dot_alert__pb2.LocateUnitsRequest.SerializeToString,
+                response_deserializer=alerthub_dot_api_dot_v1_dot_alert__pb2.LocateUnitsResponse.FromString,
+                _registered_method=True)
         self.ListPrecision = channel.unary_unary(
                 '/alerthub.api.v1.DispatchService/ListPrecision',
                 request_serializer=alerthub_dot_api_dot_v1_dot_alert__pb2.ListPrecisionRequest.SerializeToString,
@@ -131,6 +141,20 @@ class DispatchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RankUnits(self, request, context):
+        """The units that may be sent to an alert, best first, and why.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LocateUnits(self, request, context):
+        """Where every unit is now, for the map. There is no history.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListPrecision(self, request, context):
         """How often rules, sources, devices and operators were right, and what is suspended for it (refusal 9).
         """
@@ -182,6 +206,16 @@ def add_DispatchServiceServicer_to_server(servicer, server):
                     servicer.AssignUnit,
                     request_deserializer=alerthub_dot_api_dot_v1_dot_alert__pb2.AssignUnitRequest.FromString,
                     response_serializer=alerthub_dot_api_dot_v1_dot_alert__pb2.AssignUnitResponse.SerializeToString,
+            ),
+            'RankUnits': grpc.unary_unary_rpc_method_handler(
+                    servicer.RankUnits,
+                    request_deserializer=alerthub_dot_api_dot_v1_dot_alert__pb2.RankUnitsRequest.FromString,
+                    response_serializer=alerthub_dot_api_dot_v1_dot_alert__pb2.RankUnitsResponse.SerializeToString,
+            ),
+            'LocateUnits': grpc.unary_unary_rpc_method_handler(
+                    servicer.LocateUnits,
+                    request_deserializer=alerthub_dot_api_dot_v1_dot_alert__pb2.LocateUnitsRequest.FromString,
+                    response_serializer=alerthub_dot_api_dot_v1_dot_alert__pb2.LocateUnitsResponse.SerializeToString,
             ),
             'ListPrecision': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPrecision,
@@ -384,6 +418,60 @@ class DispatchService:
             '/alerthub.api.v1.DispatchService/AssignUnit',
             alerthub_dot_api_dot_v1_dot_alert__pb2.AssignUnitRequest.SerializeToString,
             alerthub_dot_api_dot_v1_dot_alert__pb2.AssignUnitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RankUnits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alerthub.api.v1.DispatchService/RankUnits',
+            alerthub_dot_api_dot_v1_dot_alert__pb2.RankUnitsRequest.SerializeToString,
+            alerthub_dot_api_dot_v1_dot_alert__pb2.RankUnitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LocateUnits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alerthub.api.v1.DispatchService/LocateUnits',
+            alerthub_dot_api_dot_v1_dot_alert__pb2.LocateUnitsRequest.SerializeToString,
+            alerthub_dot_api_dot_v1_dot_alert__pb2.LocateUnitsResponse.FromString,
             options,
             channel_credentials,
             insecure,

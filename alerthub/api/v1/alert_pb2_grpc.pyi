@@ -43,6 +43,10 @@ class DispatchServiceStub:
     """The unit answered by radio: records it and stops the deadlines (C18)."""
     AssignUnit: _grpc.UnaryUnaryMultiCallable[_alert_pb2.AssignUnitRequest, _alert_pb2.AssignUnitResponse]
     """Another unit than the rules chose."""
+    RankUnits: _grpc.UnaryUnaryMultiCallable[_alert_pb2.RankUnitsRequest, _alert_pb2.RankUnitsResponse]
+    """The units that may be sent to an alert, best first, and why."""
+    LocateUnits: _grpc.UnaryUnaryMultiCallable[_alert_pb2.LocateUnitsRequest, _alert_pb2.LocateUnitsResponse]
+    """Where every unit is now, for the map. There is no history."""
     ListPrecision: _grpc.UnaryUnaryMultiCallable[_alert_pb2.ListPrecisionRequest, _alert_pb2.ListPrecisionResponse]
     """How often rules, sources, devices and operators were right, and what is suspended for it (refusal 9)."""
     LiftSuspension: _grpc.UnaryUnaryMultiCallable[_alert_pb2.LiftSuspensionRequest, _alert_pb2.LiftSuspensionResponse]
@@ -63,6 +67,10 @@ class DispatchServiceAsyncStub(DispatchServiceStub):
     """The unit answered by radio: records it and stops the deadlines (C18)."""
     AssignUnit: _aio.UnaryUnaryMultiCallable[_alert_pb2.AssignUnitRequest, _alert_pb2.AssignUnitResponse]  # type: ignore[assignment]
     """Another unit than the rules chose."""
+    RankUnits: _aio.UnaryUnaryMultiCallable[_alert_pb2.RankUnitsRequest, _alert_pb2.RankUnitsResponse]  # type: ignore[assignment]
+    """The units that may be sent to an alert, best first, and why."""
+    LocateUnits: _aio.UnaryUnaryMultiCallable[_alert_pb2.LocateUnitsRequest, _alert_pb2.LocateUnitsResponse]  # type: ignore[assignment]
+    """Where every unit is now, for the map. There is no history."""
     ListPrecision: _aio.UnaryUnaryMultiCallable[_alert_pb2.ListPrecisionRequest, _alert_pb2.ListPrecisionResponse]  # type: ignore[assignment]
     """How often rules, sources, devices and operators were right, and what is suspended for it (refusal 9)."""
     LiftSuspension: _aio.UnaryUnaryMultiCallable[_alert_pb2.LiftSuspensionRequest, _alert_pb2.LiftSuspensionResponse]  # type: ignore[assignment]
@@ -122,6 +130,22 @@ class DispatchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.AssignUnitResponse, _abc.Awaitable[_alert_pb2.AssignUnitResponse]]:
         """Another unit than the rules chose."""
+
+    @_abc_1.abstractmethod
+    def RankUnits(
+        self,
+        request: _alert_pb2.RankUnitsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_pb2.RankUnitsResponse, _abc.Awaitable[_alert_pb2.RankUnitsResponse]]:
+        """The units that may be sent to an alert, best first, and why."""
+
+    @_abc_1.abstractmethod
+    def LocateUnits(
+        self,
+        request: _alert_pb2.LocateUnitsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_pb2.LocateUnitsResponse, _abc.Awaitable[_alert_pb2.LocateUnitsResponse]]:
+        """Where every unit is now, for the map. There is no history."""
 
     @_abc_1.abstractmethod
     def ListPrecision(

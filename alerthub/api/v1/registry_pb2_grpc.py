@@ -466,6 +466,21 @@ class SessionServiceStub:
                 request_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.SignInRequest.SerializeToString,
                 response_deserializer=alerthub_dot_api_dot_v1_dot_registry__pb2.SignInResponse.FromString,
                 _registered_method=True)
+        self.OpenSession = channel.unary_unary(
+                '/alerthub.api.v1.SessionService/OpenSession',
+                request_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.OpenSessionRequest.SerializeToString,
+                response_deserializer=alerthub_dot_api_dot_v1_dot_registry__pb2.OpenSessionResponse.FromString,
+                _registered_method=True)
+        self.RenewToken = channel.unary_unary(
+                '/alerthub.api.v1.SessionService/RenewToken',
+                request_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.RenewTokenRequest.SerializeToString,
+                response_deserializer=alerthub_dot_api_dot_v1_dot_registry__pb2.RenewTokenResponse.FromString,
+                _registered_method=True)
+        self.CloseSession = channel.unary_unary(
+                '/alerthub.api.v1.SessionService/CloseSession',
+                request_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.CloseSessionRequest.SerializeToString,
+                response_deserializer=alerthub_dot_api_dot_v1_dot_registry__pb2.CloseSessionResponse.FromString,
+                _registered_method=True)
 
 
 class SessionServiceServicer:
@@ -479,6 +494,26 @@ class SessionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def OpenSession(self, request, context):
+        """The same for somebody at a browser, through the console. The secret gives tokens to the console alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenewToken(self, request, context):
+        """A five-minute token for one audience, with the account's roles of now, while the session lives.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CloseSession(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SessionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -486,6 +521,21 @@ def add_SessionServiceServicer_to_server(servicer, server):
                     servicer.SignIn,
                     request_deserializer=alerthub_dot_api_dot_v1_dot_registry__pb2.SignInRequest.FromString,
                     response_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.SignInResponse.SerializeToString,
+            ),
+            'OpenSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.OpenSession,
+                    request_deserializer=alerthub_dot_api_dot_v1_dot_registry__pb2.OpenSessionRequest.FromString,
+                    response_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.OpenSessionResponse.SerializeToString,
+            ),
+            'RenewToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewToken,
+                    request_deserializer=alerthub_dot_api_dot_v1_dot_registry__pb2.RenewTokenRequest.FromString,
+                    response_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.RenewTokenResponse.SerializeToString,
+            ),
+            'CloseSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.CloseSession,
+                    request_deserializer=alerthub_dot_api_dot_v1_dot_registry__pb2.CloseSessionRequest.FromString,
+                    response_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.CloseSessionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -516,6 +566,87 @@ class SessionService:
             '/alerthub.api.v1.SessionService/SignIn',
             alerthub_dot_api_dot_v1_dot_registry__pb2.SignInRequest.SerializeToString,
             alerthub_dot_api_dot_v1_dot_registry__pb2.SignInResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alerthub.api.v1.SessionService/OpenSession',
+            alerthub_dot_api_dot_v1_dot_registry__pb2.OpenSessionRequest.SerializeToString,
+            alerthub_dot_api_dot_v1_dot_registry__pb2.OpenSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alerthub.api.v1.SessionService/RenewToken',
+            alerthub_dot_api_dot_v1_dot_registry__pb2.RenewTokenRequest.SerializeToString,
+            alerthub_dot_api_dot_v1_dot_registry__pb2.RenewTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CloseSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alerthub.api.v1.SessionService/CloseSession',
+            alerthub_dot_api_dot_v1_dot_registry__pb2.CloseSessionRequest.SerializeToString,
+            alerthub_dot_api_dot_v1_dot_registry__pb2.CloseSessionResponse.FromString,
             options,
             channel_credentials,
             insecure,

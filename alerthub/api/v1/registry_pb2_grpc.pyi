@@ -156,6 +156,11 @@ class SessionServiceStub:
     def __new__(cls, channel: _aio.Channel) -> SessionServiceAsyncStub: ...
     SignIn: _grpc.UnaryUnaryMultiCallable[_registry_pb2.SignInRequest, _registry_pb2.SignInResponse]
     """Gives a five-minute token for one audience. Locks an account after repeated failures."""
+    OpenSession: _grpc.UnaryUnaryMultiCallable[_registry_pb2.OpenSessionRequest, _registry_pb2.OpenSessionResponse]
+    """The same for somebody at a browser, through the console. The secret gives tokens to the console alone."""
+    RenewToken: _grpc.UnaryUnaryMultiCallable[_registry_pb2.RenewTokenRequest, _registry_pb2.RenewTokenResponse]
+    """A five-minute token for one audience, with the account's roles of now, while the session lives."""
+    CloseSession: _grpc.UnaryUnaryMultiCallable[_registry_pb2.CloseSessionRequest, _registry_pb2.CloseSessionResponse]
 
 @_typing.type_check_only
 class SessionServiceAsyncStub(SessionServiceStub):
@@ -164,6 +169,11 @@ class SessionServiceAsyncStub(SessionServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     SignIn: _aio.UnaryUnaryMultiCallable[_registry_pb2.SignInRequest, _registry_pb2.SignInResponse]  # type: ignore[assignment]
     """Gives a five-minute token for one audience. Locks an account after repeated failures."""
+    OpenSession: _aio.UnaryUnaryMultiCallable[_registry_pb2.OpenSessionRequest, _registry_pb2.OpenSessionResponse]  # type: ignore[assignment]
+    """The same for somebody at a browser, through the console. The secret gives tokens to the console alone."""
+    RenewToken: _aio.UnaryUnaryMultiCallable[_registry_pb2.RenewTokenRequest, _registry_pb2.RenewTokenResponse]  # type: ignore[assignment]
+    """A five-minute token for one audience, with the account's roles of now, while the session lives."""
+    CloseSession: _aio.UnaryUnaryMultiCallable[_registry_pb2.CloseSessionRequest, _registry_pb2.CloseSessionResponse]  # type: ignore[assignment]
 
 class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Signing on, for persons."""
@@ -175,6 +185,29 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_registry_pb2.SignInResponse, _abc.Awaitable[_registry_pb2.SignInResponse]]:
         """Gives a five-minute token for one audience. Locks an account after repeated failures."""
+
+    @_abc_1.abstractmethod
+    def OpenSession(
+        self,
+        request: _registry_pb2.OpenSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.OpenSessionResponse, _abc.Awaitable[_registry_pb2.OpenSessionResponse]]:
+        """The same for somebody at a browser, through the console. The secret gives tokens to the console alone."""
+
+    @_abc_1.abstractmethod
+    def RenewToken(
+        self,
+        request: _registry_pb2.RenewTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.RenewTokenResponse, _abc.Awaitable[_registry_pb2.RenewTokenResponse]]:
+        """A five-minute token for one audience, with the account's roles of now, while the session lives."""
+
+    @_abc_1.abstractmethod
+    def CloseSession(
+        self,
+        request: _registry_pb2.CloseSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.CloseSessionResponse, _abc.Awaitable[_registry_pb2.CloseSessionResponse]]: ...
 
 def add_SessionServiceServicer_to_server(servicer: SessionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
