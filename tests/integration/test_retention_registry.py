@@ -50,13 +50,17 @@ async def _code(database: AsyncEngine, name: str, *, created_ms: int, used: bool
     )
 
 
-async def _session(database: AsyncEngine, name: str, *, opened_ms: int, used_ms: int | None = None) -> None:
-    """A session of an account of its own. Used up to now, unless it is said when last."""
+async def _accounts(database: AsyncEngine, *names: str) -> None:
+    """In one statement, as the first accounts are made."""
     await sql(
         database,
-        "INSERT INTO account VALUES (:name, 'hash', '{ROLE_OPERATOR}', 0, 0, NULL, true, '', '', NULL, 1)",
-        name=name,
+        "INSERT INTO account SELECT name, '$argon2id$', '{ROLE_OPERATOR}', 0, 0, NULL, true, '', '', NULL, 1 "
+        "FROM unnest(CAST(:names AS text[])) AS given (name)",
+        names=list(names),
     )
+
+
+async def _session(database: AsyncEngine, name: str, *, opened_ms: int, used_ms: int) -> None:
     await sql(
         database,
         "INSERT INTO person_session VALUES (:hash, :name, :opened, :until, :used)",
@@ -64,13 +68,14 @@ async def _session(database: AsyncEngine, name: str, *, opened_ms: int, used_ms:
         name=name,
         opened=opened_ms,
         until=opened_ms + SESSION_LIFE_MS,
-        used=used_ms or time.time_ns() // 1_000_000,
+        used=used_ms,
     )
 
 
 async def test_the_registry_forgets_exactly_what_has_had_its_time(database: AsyncEngine) -> None:
     # given of everything one that has had its time, and one that has a minute left
     now_ms = time.time_ns() // 1_000_000
+    await _accounts(database, "old-ended", "old-unused", "young-ended", "young-unused")
     for name, beside_ms in (("old", -MINUTE_MS), ("young", MINUTE_MS)):
         for used in (False, True):
             used_or_not = f"{name}-used" if used else f"{name}-unused"
@@ -81,7 +86,9 @@ async def test_the_registry_forgets_exactly_what_has_had_its_time(database: Asyn
             name=name,
             created=now_ms - 7 * DAY_MS + beside_ms,
         )
-        await _session(database, f"{name}-ended", opened_ms=now_ms - 12 * HOUR_MS + beside_ms)
+        await _session(
+            database, f"{name}-ended", opened_ms=now_ms - SESSION_LIFE_MS + beside_ms, used_ms=now_ms
+        )
         await _session(
             database, f"{name}-unused", opened_ms=now_ms, used_ms=now_ms - SESSION_IDLE_MS + beside_ms
         )
