@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 
 import httpx
@@ -49,7 +50,10 @@ async def server(checks: Checks) -> AsyncIterator[OperationsServer]:
 
 
 async def get(server: OperationsServer, path: str, method: str = "GET") -> httpx.Response:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as client:
+    # A context of its own, or httpx reads the machine's certificate authorities for a plain port.
+    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    address = f"http://127.0.0.1:{server.port}"
+    async with httpx.AsyncClient(base_url=address, verify=trust, trust_env=False) as client:
         return await client.request(method, path)
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import grpc
 import pytest
+import pytest_asyncio
 from core_authority import Authority
 from google.protobuf.descriptor import MethodDescriptor
 
@@ -125,9 +126,9 @@ class Everything:
         return certificate_channel(tls, f"127.0.0.1:{self.server.grpc_port}")
 
 
-@pytest.fixture
-async def everything(tmp_path: Path) -> AsyncIterator[Everything]:
-    authority = Authority.create(tmp_path)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def everything(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Everything]:
+    authority = Authority.create(tmp_path_factory.mktemp("authority"))
     key, public_file = authority.token_keys()
     settings = ServiceSettings(
         tls=authority.issue("spiffe://alerthub/service/registry"), token_verification_key_file=public_file
@@ -164,6 +165,7 @@ async def call(channel: grpc.aio.Channel, method: MethodDescriptor) -> grpc.Stat
     return await call_object.code()  # type: ignore[no-any-return]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("caller", CALLERS, ids=name_of)
 async def test_the_server_lets_in_whom_the_table_names_and_nobody_else(
     everything: Everything, caller: Caller
