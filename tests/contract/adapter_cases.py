@@ -32,9 +32,10 @@ class Sent:
     content_type: str
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
+    topic: tuple[str, ...] = ()
 
     def parse(self, adapter: str) -> list[DeviceEvent]:
-        return ADAPTERS[adapter](self.content_type, self.body, AdapterContext(self.headers))
+        return ADAPTERS[adapter](self.content_type, self.body, AdapterContext(self.headers, self.topic))
 
     def replaced(self, old: str, new: bytes) -> Sent:
         """With the text gone, in whichever encoding it is there; stated lengths hold."""

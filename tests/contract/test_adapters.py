@@ -9,7 +9,9 @@ import random
 import time
 
 import pytest
-from adapter_cases import BOUNDARY, CASES, PLATE, Case, Sent
+from adapter_cases import BOUNDARY, PLATE, Case, Sent
+from adapter_cases import CASES as REQUEST_CASES
+from adapter_cases_events import EVENT_CASES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +20,7 @@ from alerthub.domain.errors import Refuse
 from alerthub.domain.identifiers import IdentifierKind, normalise
 from services.gateway.adapters import ADAPTERS, UnsupportedContent
 
+CASES = [*REQUEST_CASES, *EVENT_CASES]
 HOSTILE_XML = b"""<?xml version="1.0"?>
 <!DOCTYPE lolz [<!ENTITY lol "lol"><!ENTITY lol2 "&lol;&lol;&lol;"><!ENTITY x SYSTEM "file:///etc/passwd">]>
 <EventNotificationAlert><eventType>ANPR</eventType><ANPR><licensePlate>&lol2;&x;</licensePlate></ANPR>

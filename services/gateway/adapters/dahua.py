@@ -57,7 +57,11 @@ def parse(content_type_value: str, body: bytes, context: AdapterContext) -> list
         return bounded_events(_of_parts(multipart.split(body, kind.boundary)))
     if kind.media_type == "application/json":
         return bounded_events(_of_message(json_value(body, "body", kind.charset), body, b""))
-    raise UnsupportedContent("content-type", "multipart/x-mixed-replace, multipart/mixed or application/json")
+    if kind.media_type == "text/plain":
+        return bounded_events(_of_message(dahua_text.read(decoded(body, kind.charset)), body, b""))
+    raise UnsupportedContent(
+        "content-type", "multipart/x-mixed-replace, multipart/mixed, text/plain or application/json"
+    )
 
 
 def _of_parts(parts: list[multipart.Part]) -> list[DeviceEvent]:

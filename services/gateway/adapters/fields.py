@@ -27,6 +27,10 @@ class Fields:
         """Whether the device wrote the field, whatever is in it."""
         return name in self._values
 
+    def names(self) -> list[str]:
+        """The fields that the device wrote."""
+        return list(self._values)
+
     def inside(self, *names: str) -> Fields:
         """The object at the path of `names`."""
         found = self
@@ -76,6 +80,14 @@ class Fields:
     def whole(self, name: str, *, maximum: int) -> int:
         """A whole number from 0 to `maximum`, or a text that is one; else 0."""
         return int(self.number(name, maximum=maximum))
+
+    def is_true(self, name: str) -> bool:
+        """`true` itself."""
+        return self._values.get(name) is True
+
+    def is_false(self, name: str) -> bool:
+        """`false` itself."""
+        return self._values.get(name) is False
 
     def says_yes(self, name: str) -> bool:
         """`true`, 1 or a text of either."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NoReturn
+from typing import NoReturn, Protocol
 from xml.parsers import expat
 
 from alerthub.domain.errors import Refuse
@@ -44,7 +44,7 @@ class _Reader:
         self.elements = 0
         self.leaf = False
 
-    def start(self, name: str, _: Mapping[str, str]) -> None:
+    def start(self, name: str, attributes: Mapping[str, str]) -> None:
         self.elements += 1
         local = name.rpartition(":")[2]
         if self.elements > MAXIMUM_ELEMENTS or len(self.path) >= MAXIMUM_DEPTH:
@@ -59,7 +59,7 @@ class _Reader:
     def text(self, data: str) -> None:
         self.parts.append(data)
 
-    def end(self, _: str) -> None:
+    def end(self, name: str) -> None:
         if self.leaf and self.path:
             value = "".join(self.parts).strip()
             if value and len(value) <= MAXIMUM_TEXT:
@@ -75,15 +75,32 @@ def _refuse_declarations(*_: object) -> NoReturn:
     raise Refuse("body", "XML without a document type, entities or declarations of them")
 
 
+class Handler(Protocol):
+    """Takes the parts of a document in their order."""
+
+    def start(self, name: str, attributes: Mapping[str, str]) -> None: ...
+
+    def text(self, data: str) -> None: ...
+
+    def end(self, name: str) -> None: ...
+
+
 def read(document: str) -> tuple[str, dict[str, str]]:
     """The root element's name and the texts of leaves by path. Refuses what is not well-formed or declares
     anything."""
     reader = _Reader()
+    feed(document, reader)
+    return reader.root, reader.values
+
+
+def feed(document: str, handler: Handler) -> None:
+    """Hands the document's parts to the handler, which bounds their number and depth. Refuses what is not
+    well-formed or declares anything."""
     parser = expat.ParserCreate("utf-8")
     parser.buffer_text = True
-    parser.StartElementHandler = reader.start
-    parser.EndElementHandler = reader.end
-    parser.CharacterDataHandler = reader.text
+    parser.StartElementHandler = handler.start
+    parser.EndElementHandler = handler.end
+    parser.CharacterDataHandler = handler.text
     parser.StartDoctypeDeclHandler = _refuse_declarations
     parser.EntityDeclHandler = _refuse_declarations
     parser.UnparsedEntityDeclHandler = _refuse_declarations
@@ -94,4 +111,3 @@ def read(document: str) -> tuple[str, dict[str, str]]:
         raise Refuse("body", "well-formed XML") from None
     except UnicodeEncodeError:
         raise Refuse("body", "text without lone surrogates") from None
-    return reader.root, reader.values
