@@ -166,6 +166,7 @@ def build_topics(settings: TopicSettings) -> dict[str, TopicSpecification]:
         topic("alerts", 7 * DAY_MS, 256 * KIB, partitions=many),
         topic("alert-events", 7 * DAY_MS, 512 * KIB, partitions=1),
         topic("positions", HOUR_MS, 16 * KIB, partitions=1),
+        topic("watermarks", HOUR_MS, 64 * KIB, partitions=1),
         topic("dead-letter", 7 * DAY_MS, 16 * KIB, partitions=1),
         topic(
             CHANGELOG,
@@ -228,13 +229,14 @@ _READS: Mapping[str, tuple[str, ...]] = {
     # Owners tail their own topics to publish again where topic and database differ (C9).
     "watchlist": ("watchlist", "matching", "revocations"),
     "registry": ("devices", "zones", "rules", "units", "revocations"),
-    "console": ("alert-events",),
+    # Who is signed in must end with a revocation; whether anything is watched, the correlators say.
+    "console": ("alert-events", "revocations", "watermarks"),
     "mqtt": ("devices", "revocations"),
 }
 
 _WRITES: Mapping[str, tuple[str, ...]] = {
     "gateway": ("observations", "calls"),
-    "correlator": ("alerts", "passages", "dead-letter", CHANGELOG),
+    "correlator": ("alerts", "passages", "dead-letter", "watermarks", CHANGELOG),
     "dispatch": ("alert-events", "dead-letter"),
     "push": ("positions",),
     "watchlist": ("watchlist", "matching"),

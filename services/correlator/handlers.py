@@ -82,6 +82,8 @@ class BatchHandler:
         self._send_dead_letter = send_dead_letter
         self._read_again = read_again
         self._clock = clock
+        self.heard: dict[str, int] = {}
+        """By gateway: when it received its newest batch, by its clock (C11)."""
 
     async def take(self, event: EventView) -> None:
         """Applies the event's batch once the gate is open, unless its partition has been taken away by
@@ -123,6 +125,7 @@ class BatchHandler:
         )
         sent = [self._raise(raised, batch, message, now) for raised in result.raised]
         self._checkpoint.note(event, sent)
+        self.heard[batch.gateway_id] = batch.received_time_ms
         self._count(result, batch.received_time_ms, now)
 
     def _raise(

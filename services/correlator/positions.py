@@ -38,6 +38,8 @@ class Positions:
         self._admin = kafka.administrator(settings)
         self._topic = topic
         self._group = group
+        self.partition_count = 0
+        """Of the topic; 0 before `topic_id` was asked."""
 
     async def topic_id(self) -> bytes:
         """The id that Kafka gave the topic when it was created. Raises Retry."""
@@ -55,6 +57,7 @@ class Positions:
             described = futures[self._topic].result(timeout=_TIMEOUT_SECONDS)
         except (KafkaException, TimeoutError) as error:
             raise Retry("Kafka did not describe the topic of observations") from error
+        self.partition_count = len(described.partitions)
         return str(described.topic_id).encode()
 
     def _read(self, partitions: list[int]) -> dict[int, Position]:

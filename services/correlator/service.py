@@ -15,7 +15,7 @@ from alerthub.domain.errors import Retry
 from alerthub.http import OperationsServer
 from alerthub.process import Parts
 from alerthub.telemetry import logger
-from services.correlator import agents, dead_letters, metrics, watchdog
+from services.correlator import agents, dead_letters, metrics, watchdog, watermarks
 from services.correlator.application import (
     APPLICATION_ID,
     build_application,
@@ -31,6 +31,7 @@ from services.correlator.settings import CorrelatorSettings
 from services.correlator.snapshots import Snapshot
 from services.correlator.state import Working
 from services.correlator.watchdog import Waiting, Watchdog
+from services.correlator.watermarks import WATERMARK_SECONDS
 
 log = logger(__name__)
 
@@ -79,6 +80,7 @@ class Service:
                 ("crash", self._await_crash()),
                 ("checkpoint", self._checkpoint_regularly()),
                 ("watchdog", self._watch_progress()),
+                ("watermarks", self._tell_watermarks()),
             )
         ]
 
@@ -208,6 +210,23 @@ class Service:
                 await self._write_down()
             oldest_ms = now_ms() - self._settings.observations_retention_seconds * 1_000
             self.reference.entries.forget_superseded(oldest_ms)
+
+    async def _tell_watermarks(self) -> None:
+        """Whether devices are watched, for the office: once a second, as gateways write (C11)."""
+        send = self._sender("watermarks")
+        instance = self._settings.instance
+        while True:
+            await asyncio.sleep(WATERMARK_SECONDS)
+            if self.working.open:
+                told = watermarks.of(
+                    self.working,
+                    self.handler.heard,
+                    instance=instance,
+                    partition_count=self.positions.partition_count,
+                    now_ms=now_ms(),
+                )
+                # Nobody waits for it: the next one says the same and more.
+                send(instance.encode(), told.SerializeToString())
 
     async def _watch_progress(self) -> None:
         limit = self._settings.watchdog_seconds

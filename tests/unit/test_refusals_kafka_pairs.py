@@ -15,6 +15,7 @@ WRITERS = {
     "correlator-state-changelog": "correlator",
     "alert-events": "dispatch",
     "positions": "push",
+    "watermarks": "correlator",
     "dead-letter": "correlator dispatch",
     "watchlist": "watchlist",
     "matching": "watchlist",
@@ -32,6 +33,7 @@ READERS = {
     "correlator-state-changelog": "correlator",
     "alert-events": "console dispatch push",
     "positions": "dispatch",
+    "watermarks": "console",
     "dead-letter": "",
     "watchlist": "correlator dispatch watchlist",
     "matching": "correlator gateway watchlist",
@@ -39,7 +41,7 @@ READERS = {
     "zones": "correlator dispatch registry",
     "rules": "correlator dispatch registry",
     "units": "dispatch push registry",
-    "revocations": "dispatch gateway mqtt push registry watchlist",
+    "revocations": "console dispatch gateway mqtt push registry watchlist",
 }
 
 

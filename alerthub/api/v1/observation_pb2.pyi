@@ -309,6 +309,88 @@ class ObservationBatch(_message.Message):
 Global___ObservationBatch: _TypeAlias = ObservationBatch  # noqa: Y015
 
 @_typing.final
+class Watermarks(_message.Message):
+    """The value of `watermarks`, each second from each correlator: up to when what gateways received has been evaluated."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    TIME_MS_FIELD_NUMBER: _builtins.int
+    PARTITION_COUNT_FIELD_NUMBER: _builtins.int
+    PARTITIONS_FIELD_NUMBER: _builtins.int
+    GATEWAYS_FIELD_NUMBER: _builtins.int
+    instance: _builtins.str
+    time_ms: _builtins.int
+    partition_count: _builtins.int
+    """Of `observations`, of which each correlator holds some."""
+    @_builtins.property
+    def partitions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PartitionWatermark]: ...
+    @_builtins.property
+    def gateways(self) -> _containers.RepeatedCompositeFieldContainer[Global___GatewayHeard]: ...
+    def __init__(
+        self,
+        *,
+        instance: _builtins.str = ...,
+        time_ms: _builtins.int = ...,
+        partition_count: _builtins.int = ...,
+        partitions: _abc.Iterable[Global___PartitionWatermark] | None = ...,
+        gateways: _abc.Iterable[Global___GatewayHeard] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gateways", b"gateways", "instance", b"instance", "partition_count", b"partition_count", "partitions", b"partitions", "time_ms", b"time_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Watermarks: _TypeAlias = Watermarks  # noqa: Y015
+
+@_typing.final
+class PartitionWatermark(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTITION_FIELD_NUMBER: _builtins.int
+    RECEIVED_TIME_MS_FIELD_NUMBER: _builtins.int
+    partition: _builtins.int
+    received_time_ms: _builtins.int
+    """Of the newest batch that was evaluated, by the gateway's clock (C11); 0: none yet."""
+    def __init__(
+        self,
+        *,
+        partition: _builtins.int = ...,
+        received_time_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["partition", b"partition", "received_time_ms", b"received_time_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PartitionWatermark: _TypeAlias = PartitionWatermark  # noqa: Y015
+
+@_typing.final
+class GatewayHeard(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GATEWAY_ID_FIELD_NUMBER: _builtins.int
+    RECEIVED_TIME_MS_FIELD_NUMBER: _builtins.int
+    gateway_id: _builtins.str
+    received_time_ms: _builtins.int
+    """Of its newest batch, by its clock."""
+    def __init__(
+        self,
+        *,
+        gateway_id: _builtins.str = ...,
+        received_time_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gateway_id", b"gateway_id", "received_time_ms", b"received_time_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GatewayHeard: _TypeAlias = GatewayHeard  # noqa: Y015
+
+@_typing.final
 class Passage(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

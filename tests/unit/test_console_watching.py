@@ -1,0 +1,87 @@
+"""Whether the hub watches, and which districts it does not (C11)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerthub.domain.partitioning import partition_of
+from alerthub.domain.watching import Heard, judge
+
+NOW = 1_800_000_000_000
+PARTITIONS = 4
+DISTRICTS = [f"d{number}" for number in range(20)]
+
+
+def heard(*, behind_ms: dict[int, int] | None = None, gateways: dict[str, int] | None = None) -> Heard:
+    """All partitions evaluated up to now, but those that are behind."""
+    told = Heard()
+    told.note(
+        PARTITIONS,
+        {number: NOW - (behind_ms or {}).get(number, 0) for number in range(PARTITIONS)},
+        {name: NOW - age_ms for name, age_ms in (gateways or {"g1": 0}).items()},
+        now_ms=NOW,
+    )
+    return told
+
+
+def test_everything_is_watched_while_every_partition_is_evaluated() -> None:
+    assert judge(heard(), DISTRICTS, now_ms=NOW, maximum_age_ms=10_000).watching
+
+
+@given(st.integers(0, PARTITIONS - 1))
+def test_a_partition_that_is_behind_names_its_districts_and_no_other(partition: int) -> None:
+    found = judge(heard(behind_ms={partition: 10_001}), DISTRICTS, now_ms=NOW, maximum_age_ms=10_000)
+
+    assert not found.watching
+    assert set(found.silent_districts) == {
+        each for each in DISTRICTS if partition_of(each, PARTITIONS) == partition
+    }
+
+
+def test_ten_seconds_are_not_too_long() -> None:
+    found = judge(heard(behind_ms={1: 10_000}), DISTRICTS, now_ms=NOW, maximum_age_ms=10_000)
+    assert found.watching
+
+
+def test_a_partition_that_no_correlator_holds_is_not_watched() -> None:
+    # given two of four partitions that anybody told of
+    told = Heard()
+    told.note(PARTITIONS, {0: NOW, 1: NOW}, {"g1": NOW}, now_ms=NOW)
+
+    found = judge(told, DISTRICTS, now_ms=NOW, maximum_age_ms=10_000)
+
+    assert found.silent_partitions == {2, 3}
+    assert "2 of 4" in found.reason
+
+
+def test_when_nobody_says_anything_nothing_is_watched() -> None:
+    found = judge(Heard(), DISTRICTS, now_ms=NOW, maximum_age_ms=10_000)
+    assert not found.watching
+    assert found.reason
+
+
+def test_all_that_was_told_grows_old() -> None:
+    found = judge(heard(), DISTRICTS, now_ms=NOW + 10_001, maximum_age_ms=10_000)
+    assert set(found.silent_districts) == set(DISTRICTS)
+    assert found.silent_gateways == ("g1",)
+
+
+def test_a_gateway_that_falls_silent_is_named_though_another_writes_everywhere() -> None:
+    found = judge(heard(gateways={"g1": 0, "g2": 11_000}), DISTRICTS, now_ms=NOW, maximum_age_ms=10_000)
+    assert not found.watching
+    assert found.silent_gateways == ("g2",)
+    assert found.silent_districts == ()
+
+
+def test_a_gateway_that_was_taken_away_is_forgotten_after_an_hour() -> None:
+    found = judge(heard(gateways={"g1": 0, "g2": 3_600_001}), (), now_ms=NOW, maximum_age_ms=10_000)
+    assert found.watching
+
+
+@pytest.mark.parametrize("later_ms", [-5_000, 5_000])
+def test_a_watermark_never_goes_back(later_ms: int) -> None:
+    told = heard()
+    told.note(PARTITIONS, {0: NOW + later_ms}, {"g1": NOW + later_ms}, now_ms=NOW)
+    assert told.partitions[0] == told.gateways["g1"] == max(NOW, NOW + later_ms)
