@@ -39,6 +39,8 @@ log = logger(__name__)
 
 DEFAULT_DEADLINE_SECONDS = 30.0
 """For a unary call whose caller set none. Nothing of the hub waits longer for an answer."""
+LAST_WRITE_SECONDS = 1.0
+"""How long a message that is being written when its stream must end may take: S2 gives 2 s for everything."""
 
 _handled = Counter("grpc_server_handled_total", "RPCs that ended, by how.", ["method", "code"])
 _seconds = Histogram(
@@ -192,6 +194,7 @@ class _Call:
         else:
             self._behaviour = handler.unary_stream if handler.response_streaming else handler.unary_unary
         self._request_streaming = bool(handler.request_streaming)
+        self._writing = False
 
     async def unary(self, request: Any, context: Context) -> Any:
         """An RPC with one response."""
@@ -220,19 +223,30 @@ class _Call:
         """An RPC with a stream of responses. It ends when the caller is revoked or its token runs out."""
         task = asyncio.current_task()
         reasons: list[str] = []
+        stops: list[Callable[[], None]] = []
 
         def end(reason: str) -> None:
-            if not reasons and task is not None:
-                reasons.append(reason)
+            if reasons or task is None:
+                return
+            reasons.append(reason)
+            if self._writing:
+                # gRPC cannot tell a status while it writes a message: cut there, the caller would never
+                # learn that the stream has ended. Only one who does not read at all is cut.
+                cut = asyncio.get_running_loop().call_later(LAST_WRITE_SECONDS, cut_write)
+                stops.append(cut.cancel)
+            else:
                 task.cancel()
 
-        stop_watching: Callable[[], None] = lambda: None  # noqa: E731
+        def cut_write() -> None:
+            if self._writing and task is not None:
+                task.cancel()
+
         open_streams = _streams.labels(self._method)
         open_streams.inc()
         try:
             caller = self._admit(context)
-            stop_watching = self._interceptor.watch(caller, end)
-            await self._respond(request, context)
+            stops.append(self._interceptor.watch(caller, end))
+            await self._respond(request, context, reasons)
         except asyncio.CancelledError:
             if not reasons or task is None:
                 self._count(context, grpc.StatusCode.CANCELLED)
@@ -245,18 +259,23 @@ class _Call:
         except Exception as error:  # noqa: BLE001 - the edge: whatever was raised becomes a status without text
             await self._answer(context, error)
         finally:
-            stop_watching()
+            for stop in stops:
+                stop()
             open_streams.dec()
         self._count(context, grpc.StatusCode.OK)
 
-    async def _respond(self, request: Any, context: Context) -> None:
+    async def _respond(self, request: Any, context: Context, reasons: list[str]) -> None:
         responses = self._behaviour(self._incoming(request), context)
         if inspect.isawaitable(responses):
             await responses
             return
         try:
             async for response in responses:
+                self._writing = True
                 await context.write(response)
+                self._writing = False
+                if reasons:
+                    raise _Told(WireError(grpc.StatusCode.UNAUTHENTICATED, reasons[0]))
         finally:
             await responses.aclose()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from core_authority import Authority
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from alerthub import grpc_interceptor
 from alerthub.api.v1 import (
     access_pb2,
     alert_pb2,
@@ -86,13 +87,21 @@ class Patrol(patrol_pb2_grpc.PatrolServiceServicer):
     """Echoes the command's id."""
 
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    while_writing: Callable[[], None] | None = None
+    floods: bool = False
+    written: int = 0
 
     async def Connect(  # noqa: N802
         self, requests: AsyncIterator[patrol_pb2.TerminalMessage], context: Any
     ) -> AsyncIterator[patrol_pb2.HubMessage]:
         try:
             async for message in requests:
+                if self.while_writing is not None:
+                    asyncio.get_running_loop().call_soon(self.while_writing)
                 yield patrol_pb2.HubMessage(resume_token=message.command_id)
+                while self.floods:
+                    self.written += 1
+                    yield patrol_pb2.HubMessage(resume_token="more" * 16_000)
         finally:
             self.ended.set()
 
@@ -358,6 +367,35 @@ async def test_a_revocation_ends_open_streams_within_two_seconds(hub: Hub, subje
             await call.read()
         await hub.patrol.ended.wait()
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_a_revocation_while_a_message_is_written_is_told_after_it(hub: Hub) -> None:
+    hub.patrol.while_writing = lambda: hub.revocations.put(RevocationEntry("terminal:T1", 1, 0))
+    call = await open_stream(hub)
+    async with asyncio.timeout(2):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await call.read()
+    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_a_revoked_terminal_that_does_not_read_is_cut(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grpc_interceptor, "LAST_WRITE_SECONDS", 0.05)
+    hub.patrol.floods = True
+    await open_stream(hub)
+    await full(hub.patrol)
+    hub.revocations.put(RevocationEntry("terminal:T1", 1, 0))
+    async with asyncio.timeout(2):
+        await hub.patrol.ended.wait()
+
+
+async def full(patrol: Patrol) -> None:
+    """Until nothing more fits between server and client, so that a write waits."""
+    before = -1
+    while patrol.written != before:
+        before = patrol.written
+        await asyncio.sleep(0.05)
 
 
 def fingerprint(path: Path) -> str:
