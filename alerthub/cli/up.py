@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from alerthub.cli.context import DEFAULT_DATA, DataOption, fail
+from alerthub.cli.context import DEFAULT_DATA, DataOption, fail, password_of
 from alerthub.domain.errors import AlertHubError, Refuse
 from alerthub.embedded.catalogue import SERVICES
 from alerthub.embedded.folder import HubFolder
@@ -72,6 +72,7 @@ def up(
         if not stopping.is_set():
             _say_where(console, folder)
             if demo:
+                _say_sign_in(console, folder)
                 _run_demo(supervisor, folder, stopping)
             else:
                 supervisor.run(stopping.is_set)
@@ -111,12 +112,20 @@ def _say_where(console: Console, folder: HubFolder) -> None:
         f"The hub is ready. Devices: {hub['gateway_url']}  Data, logs and accounts: {folder.root.resolve()}",
         markup=False,
     )
+    if "console_url" in hub:
+        console.print(f"The office's console: {hub['console_url']}", markup=False)
     console.print(f"Look closer: alerthub doctor --data {folder.root}", markup=False)
+
+
+def _say_sign_in(console: Console, folder: HubFolder) -> None:
+    """The demo's operator: the password is random, and the hub listens on the loopback alone."""
+    password = password_of("operator", folder)
+    console.print(f"Sign in there as operator with the password {password}", markup=False)
 
 
 def run_service(
     service: Annotated[
-        str, typer.Argument(help="registry, watchlist, gateway, correlator, dispatch or push.")
+        str, typer.Argument(help="registry, watchlist, gateway, correlator, dispatch, push or console.")
     ],
 ) -> None:
     """Run one service in the foreground, with settings from ALERTHUB_* variables, as in a container."""

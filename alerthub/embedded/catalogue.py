@@ -41,6 +41,7 @@ SERVICES: tuple[ServiceSpecification, ...] = (
         {"grpc_port": "dispatch", "grpc_person_port": "dispatch_person"},
     ),
     ServiceSpecification("push", ("grpc_port",), {"grpc_port": "push"}),
+    ServiceSpecification("console", ("http_port",)),
     ServiceSpecification("correlator"),
     ServiceSpecification("mqtt", ("mqtt_port",), {"mqtt_port": "mqtt"}, package="alerthub.embedded"),
     ServiceSpecification("gateway", ("http_port", "grpc_port")),

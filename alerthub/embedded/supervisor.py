@@ -220,6 +220,8 @@ class Supervisor:
         if ("gateway", "1", "http_port") in ports:
             changes["gateway_url"] = f"https://127.0.0.1:{ports['gateway', '1', 'http_port']}"
             changes["gateway_grpc"] = f"127.0.0.1:{ports['gateway', '1', 'grpc_port']}"
+        if ("console", "1", "http_port") in ports:
+            changes["console_url"] = f"https://127.0.0.1:{ports['console', '1', 'http_port']}"
         self._infrastructure.write_hub(**changes)
 
 

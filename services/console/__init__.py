@@ -1,0 +1,1 @@
+"""The operations office's web application and its HTTP backend."""

@@ -1,0 +1,61 @@
+"""Devices and zones for the map: the same for everybody who may list them, and kept for moments."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from alerthub.api.v1 import registry_pb2
+
+Page = Callable[[str, str], Awaitable[registry_pb2.ListResourcesResponse]]
+"""Kind and page token to a page of resources; raises where this person may not list them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What has a place and does not move."""
+
+    devices: tuple[registry_pb2.Device, ...] = ()
+    zones: tuple[registry_pb2.Zone, ...] = ()
+
+
+class MapCache:
+    """Asked by many pages, asks the registry once."""
+
+    def __init__(self, *, seconds: float, monotonic: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._monotonic = monotonic
+        self._place = Place()
+        self._districts: frozenset[str] = frozenset()
+        self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
+
+    def districts(self) -> frozenset[str]:
+        """Of the devices that are known so far."""
+        return self._districts
+
+    async def get(self, page: Page) -> Place:
+        """What the registry says, at most `seconds` old. Raises what `page` raises."""
+        async with self._reading:
+            if self._monotonic() - self._read_at > self._seconds:
+                devices = [each.device for each in await _all(page, "device")]
+                zones = [each.zone for each in await _all(page, "zone")]
+                self._place = Place(
+                    tuple(each for each in devices if each.status != registry_pb2.LIFE_STATUS_REMOVED),
+                    tuple(each for each in zones if each.status == registry_pb2.LIFE_STATUS_ACTIVE),
+                )
+                self._districts = frozenset(each.district for each in self._place.devices)
+                self._read_at = self._monotonic()
+            return self._place
+
+
+async def _all(page: Page, kind: str) -> list[registry_pb2.Resource]:
+    found: list[registry_pb2.Resource] = []
+    token = ""
+    while True:
+        answer = await page(kind, token)
+        found.extend(answer.resources)
+        token = answer.next_page_token
+        if not token:
+            return found

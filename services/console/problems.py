@@ -1,0 +1,97 @@
+"""Errors as the page gets them: problem details (RFC 9457). No value is repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+
+from fastapi.exceptions import RequestValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from alerthub.domain.errors import AlertHubError, Conflict, NotAllowed, NotFound, Refuse, Retry
+from alerthub.identity import NotAuthenticatedError
+from alerthub.telemetry import logger
+from services.console import metrics
+from services.console.models import FieldError, Problem
+
+log = logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+VERSION_FIELD = "alert_version"
+"""A conflict in it means: the alert is not as the operator saw it."""
+
+_STATUSES: tuple[tuple[type[AlertHubError], HTTPStatus], ...] = (
+    (NotAuthenticatedError, HTTPStatus.UNAUTHORIZED),
+    (NotAllowed, HTTPStatus.FORBIDDEN),
+    (NotFound, HTTPStatus.NOT_FOUND),
+    (Conflict, HTTPStatus.CONFLICT),
+    (Refuse, HTTPStatus.BAD_REQUEST),
+    (Retry, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+
+def status_of(error: AlertHubError) -> HTTPStatus:
+    """The status that tells the page what happens next."""
+    if isinstance(error, Conflict) and error.field == VERSION_FIELD:
+        return HTTPStatus.PRECONDITION_FAILED
+    return next(
+        (status for kind, status in _STATUSES if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR
+    )
+
+
+def problem(
+    status: HTTPStatus,
+    detail: str,
+    errors: Sequence[FieldError] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The answer."""
+    body = Problem(
+        type=f"urn:alerthub:problem:{status.phrase.lower().replace(' ', '-')}",
+        title=status.phrase,
+        status=status.value,
+        detail=detail,
+        errors=list(errors),
+    )
+    return Response(body.model_dump_json(), status.value, headers, MEDIA_TYPE)
+
+
+def problem_of(error: AlertHubError) -> Response:
+    """The answer to an error that was raised on purpose."""
+    status = status_of(error)
+    if isinstance(error, Refuse):
+        found = FieldError(field=error.field, expected=error.expected)
+        return problem(status, f"{error.field}: expected {error.expected}", [found])
+    if isinstance(error, Retry):
+        return problem(status, error.reason, headers={"retry-after": str(max(1, round(error.after_seconds)))})
+    if isinstance(error, NotAuthenticatedError):
+        return problem(status, error.reason)
+    return problem(status, "an internal error")
+
+
+async def answer_error(request: Request, error: Exception) -> Response:
+    """For FastAPI: what handlers raised."""
+    if isinstance(error, AlertHubError):
+        answer = problem_of(error)
+        if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.warning("request_not_answered", route=route_of(request), error_type=type(error).__name__)
+    elif isinstance(error, RequestValidationError):
+        # The validator's text can repeat the input; the field and the kind of its fault do not.
+        found = [
+            FieldError(field=".".join(str(part) for part in each["loc"][1:]), expected=str(each["type"]))
+            for each in error.errors()[:20]
+        ]
+        answer = problem(HTTPStatus.BAD_REQUEST, "the request is not as the interface describes it", found)
+    else:
+        log.error(
+            "request_failed", route=route_of(request), exc_info=(type(error), error, error.__traceback__)
+        )
+        answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "an internal error")
+    metrics.REFUSED.labels(route_of(request), str(answer.status_code)).inc()
+    return answer
+
+
+def route_of(request: Request) -> str:
+    """The route as it is written in the interface: never a path, which holds what was asked for."""
+    return str(getattr(request.scope.get("route"), "path", "none"))
