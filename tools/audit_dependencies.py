@@ -54,7 +54,11 @@ def node_findings(folder: Path) -> tuple[list[str], str]:
 
 def main() -> None:
     findings: list[str] = []
-    for found, not_asked in (python_findings(), node_findings(ROOT / "tools" / "buf")):
+    for found, not_asked in (
+        python_findings(),
+        node_findings(ROOT / "tools" / "buf"),
+        node_findings(ROOT / "services" / "console" / "web"),
+    ):
         findings += found
         if not_asked:
             print(f"NOT AUDITED, the advisory service did not answer: {not_asked}", file=sys.stderr)
