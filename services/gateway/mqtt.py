@@ -10,6 +10,7 @@ import asyncio
 import random
 import ssl
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import aiomqtt
@@ -35,6 +36,8 @@ _LONGEST_WAIT_SECONDS = 15.0
 _STEADY_SECONDS = 60.0
 """A connection that lasted this long was a good one: the next wait is the first again."""
 _LONGEST_RETRY_SECONDS = 5.0
+_SHARE = 4
+"""Of the window, a quarter may wait because one login sends more than it may."""
 _KEEP_ALIVE_SECONDS = 15
 _ANSWER_SECONDS = 10.0
 _REFUSED_FROM = 0x80
@@ -61,6 +64,7 @@ class MqttEdge:
         self._settings = settings
         self._intake = intake
         self._authenticator = authenticator
+        self._waiting: Counter[str] = Counter()
         self._away: str | None = "the MQTT broker has not answered yet"
 
     def not_ready_because(self) -> str | None:
@@ -96,7 +100,7 @@ class MqttEdge:
                     raise Away("the broker refuses the subscription")
                 self._away = None
                 log.info("mqtt_listening")
-                await acknowledged_in_order(client, self._handle, window=self._settings.mqtt_window)
+                await acknowledged(client, self._handle, window=self._settings.mqtt_window)
         except aiomqtt.MqttError as error:
             raise Away("the connection to the broker has ended") from error
 
@@ -142,17 +146,30 @@ class MqttEdge:
         while True:
             try:
                 await self._accept(login, adapter, levels[1:], bytes(message.payload))
-            except TooManyRequests:
-                # To wait for one device would be to wait with all of them.
-                metrics.refused.labels(label, "too_many").inc()
             except Retry as error:
-                await asyncio.sleep(min(_LONGEST_RETRY_SECONDS, error.after_seconds))
-                continue
+                if await self._waited(login, error):
+                    continue
+                metrics.refused.labels(label, "too_many").inc()
             except (Refuse, NotAuthenticatedError, DeadLetter) as error:
                 reason = _reason(error)
                 metrics.refused.labels(label, reason).inc()
                 log.info("mqtt_message_refused", adapter=label, reason=reason)
             return
+
+    async def _waited(self, login: str, error: Retry) -> bool:
+        """Waits until the event may be tried again. False: too many of the login's wait already, and all the
+        others would wait with it."""
+        bounded = isinstance(error, TooManyRequests)
+        if bounded and self._waiting[login] >= self._settings.mqtt_window // _SHARE:
+            return False
+        self._waiting[login] += bounded
+        try:
+            await asyncio.sleep(min(_LONGEST_RETRY_SECONDS, error.after_seconds))
+        finally:
+            self._waiting[login] -= bounded
+            if not self._waiting[login]:
+                del self._waiting[login]
+        return True
 
     async def _accept(self, login: str, adapter: str, levels: tuple[str, ...], payload: bytes) -> None:
         proven = self._authenticator.login(login)
@@ -182,33 +199,27 @@ class _Incoming(asyncio.Queue[aiomqtt.Message]):
         super().put_nowait(item)
 
 
-async def acknowledged_in_order(client: aiomqtt.Client, handle: Handle, *, window: int) -> None:
-    """Handles the client's messages, at most `window` at once, and acknowledges each after its handling, in
-    the order in which they came (MQTT 3.1.1, section 4.6).
+async def acknowledged(client: aiomqtt.Client, handle: Handle, *, window: int) -> None:
+    """Handles the client's messages, at most `window` at once, and acknowledges each after its handling.
 
     Ends with MqttError. What is unfinished then is cancelled and never acknowledged: the broker sends it
-    again, and an acknowledgement on another connection could meet another message.
+    again, and an acknowledgement on another connection could meet another message. Acknowledgements come in
+    the order in which handling ends; section 4.6 of MQTT 3.1.1 wants that of the messages, but then all would
+    wait for a device that sends more than it may, and brokers know messages by their ids.
     """
     slots = asyncio.Semaphore(window)
-    handled: asyncio.Queue[tuple[aiomqtt.Message, asyncio.Task[None]]] = asyncio.Queue()
 
-    async def acknowledge() -> None:
-        while True:
-            message, task = await handled.get()
-            await task
-            if message.qos:
-                client._client.ack(message.mid, message.qos)
-            slots.release()
-
-    async def in_task(message: aiomqtt.Message) -> None:
+    async def one(message: aiomqtt.Message) -> None:
         await handle(message)
+        if message.qos:
+            client._client.ack(message.mid, message.qos)
+        slots.release()
 
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(acknowledge(), name="mqtt-acknowledge")
             async for message in client.messages:
                 await slots.acquire()
-                handled.put_nowait((message, group.create_task(in_task(message))))
+                group.create_task(one(message))
     except BaseExceptionGroup as several:
         # One ended it, the others were cancelled for it.
         raise several.exceptions[0] from None

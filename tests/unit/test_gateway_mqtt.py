@@ -160,16 +160,41 @@ async def test_what_cannot_be_taken_stops_nothing_behind_it(authority: Authority
     assert len(made.broker.observations()) == 1
 
 
-async def test_a_device_above_its_rate_holds_up_nobody(authority: Authority, tmp_path: Path) -> None:
+async def test_a_device_above_its_rate_waits_unacknowledged_and_holds_up_nobody(
+    authority: Authority, tmp_path: Path
+) -> None:
     changed = {"device_burst": 256, "device_events_per_second": 0.001}
-    async with listening(authority, tmp_path, **changed) as (mqtt, made, _):
-        async with mqtt.client() as client:
-            for number in range(300):
-                await client.publish("camera-1/cloudevents", event(f"e{number}"), qos=1)
-        async with mqtt.client("camera-2") as client:
-            await client.publish("camera-2/cloudevents", event("other"), qos=1)
+    async with listening(authority, tmp_path, **changed) as (mqtt, made, _), mqtt.client() as client:
+        publishing = [
+            asyncio.create_task(client.publish("camera-1/cloudevents", event(f"e{number}"), qos=1))
+            for number in range(266)
+        ]
+        await until(lambda: sum(task.done() for task in publishing) == 256)
+        async with mqtt.client("camera-2") as other:
+            await other.publish("camera-2/cloudevents", event("other"), qos=1)
+        assert sum(task.done() for task in publishing) == 256
+        for task in publishing:
+            task.cancel()
+        await asyncio.gather(*publishing, return_exceptions=True)
     devices = [one.device_id for one in made.broker.observations()]
     assert (devices.count("camera-1"), devices.count("camera-2")) == (256, 1)
+
+
+async def test_of_one_login_no_more_than_a_quarter_of_the_window_waits(
+    authority: Authority, tmp_path: Path
+) -> None:
+    changed = {"device_burst": 256, "device_events_per_second": 0.001, "mqtt_window": 8}
+    async with listening(authority, tmp_path, **changed) as (mqtt, made, _), mqtt.client() as client:
+        publishing = [
+            asyncio.create_task(client.publish("camera-1/cloudevents", event(f"e{number}"), qos=1))
+            for number in range(270)
+        ]
+        # All but two are answered: on Kafka, or counted as refused.
+        await until(lambda: sum(task.done() for task in publishing) == 268)
+        for task in publishing:
+            task.cancel()
+        await asyncio.gather(*publishing, return_exceptions=True)
+    assert len(made.broker.observations()) == 256
 
 
 async def test_a_repeat_is_the_same_observation(authority: Authority, tmp_path: Path) -> None:
