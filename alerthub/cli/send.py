@@ -14,6 +14,7 @@ import httpx
 import typer
 
 from alerthub.cli.context import DEFAULT_DATA, DataOption, JsonOption, fail
+from alerthub.cli.send_mqtt import Publication, publish, topic_of
 from alerthub.domain.errors import AlertHubError, NotAllowed, Refuse, Retry
 from alerthub.embedded.folder import HubFolder
 
@@ -77,22 +78,42 @@ def send(
     url_token: Annotated[
         bool, typer.Option("--url-token", help="The secret in the URL, for devices of that class.")
     ] = False,
+    mqtt: Annotated[
+        bool, typer.Option("--mqtt", help="Publish it by MQTT instead; --url is then host:port of a broker.")
+    ] = False,
+    topic: Annotated[
+        str, typer.Option("--topic", help="By MQTT: the levels below DEVICE/ADAPTER/, such as events.")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Send a captured payload to the gateway as the device would: over HTTPS, with the device's own secret.
 
-    Example: alerthub send push.txt --adapter hikvision-anpr --device north-gate-1
+    Examples: alerthub send push.txt --adapter hikvision-anpr --device north-gate-1
+    and alerthub send event.json --adapter frigate --device cabinet-1 --mqtt --topic events
     """
     try:
         folder = HubFolder(data)
         body = _content(file)
+        if mqtt:
+            _published(
+                Publication(
+                    address=url or _broker_of(folder),
+                    ca_file=_existing(ca_file or folder.ca_file, "--ca-file"),
+                    device=device,
+                    secret=_secret(secret_file or data / "devices" / f"{_file_name(device)}.secret"),
+                    topic=topic_of(device, adapter, topic),
+                    body=body,
+                ),
+                as_json=as_json,
+            )
+            return
         delivery = Delivery(
             url=url or _gateway_of(folder),
             ca_file=ca_file or folder.ca_file,
             device=device,
             secret=_secret(secret_file or data / "devices" / f"{_file_name(device)}.secret"),
             adapter=adapter,
-            content_type=content_type or guessed_content_type(body),
+            content_type=content_type or guessed_content_type(body, adapter),
             body=body,
             in_url=url_token,
         )
@@ -107,7 +128,20 @@ def send(
     typer.echo(f"Acknowledged after {milliseconds} ms: {_told(answer)}")
 
 
-def guessed_content_type(body: bytes) -> str:
+def _published(publication: Publication, *, as_json: bool) -> None:
+    began = time.perf_counter()
+    publish(publication)
+    milliseconds = round((time.perf_counter() - began) * 1000)
+    if as_json:
+        typer.echo(json.dumps({"ok": True, "milliseconds": milliseconds}))
+        return
+    # MQTT has no word for a payload that is refused: the gateway counts it.
+    typer.echo(
+        f"Acknowledged after {milliseconds} ms: on Kafka, or refused by the adapter (gateway's metrics)."
+    )
+
+
+def guessed_content_type(body: bytes, adapter: str = "cloudevents") -> str:
     """The Content-Type that a device would have sent with this body, from its first bytes.
 
     A multipart body shows its boundary in its first line. Refuse where nothing fits.
@@ -116,10 +150,12 @@ def guessed_content_type(body: bytes) -> str:
     if start.startswith(b"--"):
         boundary = start.split(b"\n", 1)[0].strip()[2:].decode("ascii", errors="ignore")
         return f'multipart/form-data; boundary="{boundary}"'
+    of_cloudevents = adapter == "cloudevents"
     for first, content_type in (
         (b"<", "application/xml"),
-        (b"{", "application/cloudevents+json"),
-        (b"[", "application/cloudevents-batch+json"),
+        (b"{", "application/cloudevents+json" if of_cloudevents else "application/json"),
+        (b"[", "application/cloudevents-batch+json" if of_cloudevents else "application/json"),
+        (b"Code=", "text/plain"),
     ):
         if start.startswith(first):
             return content_type
@@ -212,6 +248,13 @@ def _file_name(device: str) -> str:
     if not device or "/" in device or device.startswith("."):
         raise Refuse("--device", "a device's id")
     return device
+
+
+def _broker_of(folder: HubFolder) -> str:
+    address = folder.read_hub().get("addresses", {}).get("mqtt")
+    if not address:
+        raise Retry(f"the hub in {folder.root} has no MQTT broker now; start it with `alerthub up`")
+    return str(address)
 
 
 def _gateway_of(folder: HubFolder) -> str:

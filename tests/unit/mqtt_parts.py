@@ -17,6 +17,7 @@ from alerthub.embedded.mqtt.broker import Broker
 from alerthub.embedded.mqtt.logins import Logins
 from alerthub.embedded.mqtt.settings import BrokerSettings
 from alerthub.identity import RevocationList
+from alerthub.settings import TlsSettings
 
 
 @dataclass
@@ -33,6 +34,12 @@ class Mqtt:
 
     def trust(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(self.authority.folder / "ca.pem"))
+
+    def trust_as(self, tls: TlsSettings) -> ssl.SSLContext:
+        """With a certificate to show."""
+        trust = self.trust()
+        trust.load_cert_chain(tls.certificate_file, tls.key_file)
+        return trust
 
     @asynccontextmanager
     async def client(

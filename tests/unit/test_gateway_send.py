@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from alerthub.cli import send
 from alerthub.cli.send import Delivery, guessed_content_type
+from alerthub.cli.send_mqtt import topic_of
 from alerthub.domain.errors import Refuse
 
 SECRET = "secret-canary"  # noqa: S105 - of a device that exists in memory only
@@ -32,6 +33,21 @@ FIXTURES = Path(__file__).parents[1] / "contract" / "fixtures"
 )
 def test_the_content_type_is_guessed_from_the_first_bytes(body: bytes, expected: str) -> None:
     assert guessed_content_type(body) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [(b'{"type": "update"}', "application/json"), (b"[{}]", "application/json"), (b"Code=X;", "text/plain")],
+)
+def test_other_adapters_get_what_their_devices_send(body: bytes, expected: str) -> None:
+    assert guessed_content_type(body, "frigate") == expected
+
+
+def test_by_mqtt_a_payload_goes_below_the_devices_own_name() -> None:
+    assert topic_of("cabinet-1", "frigate", "/events/") == "cabinet-1/frigate/events"
+    assert topic_of("camera-1", "axis", "") == "camera-1/axis"
+    with pytest.raises(Refuse, match="--topic"):
+        topic_of("camera-1", "axis", "#")
 
 
 def test_what_is_neither_asks_for_the_content_type() -> None:

@@ -7,9 +7,11 @@ import asyncio
 import aiomqtt
 import pytest
 from core_authority import Authority
-from gateway_parts import device_record
+from gateway_parts import SECRET, device_record
 from mqtt_parts import Mqtt, running_broker
 
+from alerthub.cli.send_mqtt import Publication, publish
+from alerthub.domain.errors import NotAllowed
 from alerthub.embedded.mqtt import packets
 
 
@@ -138,3 +140,27 @@ async def test_s3_a_publish_outside_its_own_name_is_never_acknowledged(authority
         for topic in ("camera-2/x", "x", "camera-1"):
             async with mqtt.client() as client:
                 await put_out(client, topic)
+
+
+async def test_send_publishes_as_the_device_would(authority: Authority) -> None:
+    def publication(mqtt: Mqtt, **changed: str) -> Publication:
+        told = {
+            "address": mqtt.address,
+            "device": "camera-1",
+            "secret": SECRET,
+            "topic": "camera-1/x",
+            **changed,
+        }
+        return Publication(ca_file=authority.folder / "ca.pem", body=b"{}", **told)
+
+    async with running_broker(authority) as mqtt:
+        async with mqtt.client(
+            None, None, tls_context=mqtt.trust_as(authority.issue("spiffe://alerthub/service/gateway"))
+        ) as listening:
+            await listening.subscribe("#", qos=1)
+            sending = asyncio.create_task(asyncio.to_thread(publish, publication(mqtt)))
+            message = await asyncio.wait_for(anext(aiter(listening.messages)), 5)
+            assert (str(message.topic), message.payload) == ("camera-1/x", b"{}")
+            await sending
+        with pytest.raises(NotAllowed):
+            await asyncio.to_thread(publish, publication(mqtt, secret="wrong"))  # noqa: S106 - it is
