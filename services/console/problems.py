@@ -77,9 +77,15 @@ async def answer_error(request: Request, error: Exception) -> Response:
         if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.warning("request_not_answered", route=route_of(request), error_type=type(error).__name__)
     elif isinstance(error, RequestValidationError):
-        # The validator's text can repeat the input; the field and the kind of its fault do not.
+        # The validator's text can repeat the input; the field and the kind of its fault do not. The name of a
+        # field that there is not is input too.
         found = [
-            FieldError(field=".".join(str(part) for part in each["loc"][1:]), expected=str(each["type"]))
+            FieldError(
+                field="request"
+                if each["type"] == "extra_forbidden"
+                else ".".join(str(part) for part in each["loc"][1:]),
+                expected=str(each["type"]),
+            )
             for each in error.errors()[:20]
         ]
         answer = problem(HTTPStatus.BAD_REQUEST, "the request is not as the interface describes it", found)
