@@ -1,0 +1,331 @@
+"""What a person does at the page, and what the services are asked for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from console_parts import (
+    CHECKLIST,
+    COMMAND,
+    OPERATOR,
+    PICTURE,
+    PLATE,
+    SUPERVISOR,
+    Clock,
+    Console,
+    a_console,
+    a_sighting,
+    an_alert,
+)
+
+from alerthub.api.v1 import alert_pb2, common_pb2, registry_pb2, watchlist_pb2
+from alerthub.domain.errors import NotFound
+from services.console import views
+from services.console.pictures import OpenedPictures, picture_of
+from services.console.sessions import Session
+
+CONFIRMATION = {"version": 2, "checklist": CHECKLIST, "command_id": COMMAND}
+
+
+@pytest.fixture
+async def console(tmp_path: Path) -> Console:
+    made = a_console(tmp_path)
+    await made.sign_in()
+    return made
+
+
+def asked_for(console: Console, name: str) -> Any:
+    """The one request to this RPC."""
+    (request,) = [request for asked, request in console.services.calls if asked == name]
+    return request
+
+
+# The card
+
+
+async def test_the_card_says_why_each_sighting_counts(console: Console) -> None:
+    card = (await console.browser.get("/api/alerts/a1")).json()
+
+    assert (card["summary"]["rule_id"], card["rule_version"]) == ("hits", 3)
+    assert (card["entry_id"], card["entry_version"]) == ("e1", 5)
+    (sighting,) = card["sightings"]
+    assert sighting["mask"] == "exact"
+    assert sighting["read_confidence"] == pytest.approx(0.93)
+    assert sighting["clock_uncertainty_ms"] == 120
+    assert sighting["authentication_class"] == "password_over_tls"
+    assert sighting["device_id"] == "camera-1"
+
+
+async def test_a_device_that_gave_no_confidence_has_none(console: Console) -> None:
+    console.services.alert = an_alert(sightings=[a_sighting(read_confidence=0)])
+    card = (await console.browser.get("/api/alerts/a1")).json()
+    assert card["sightings"][0]["read_confidence"] is None
+
+
+async def test_the_life_of_an_alert_is_told_in_its_order(console: Console) -> None:
+    opened = an_alert().opened_at_ms
+    console.services.alert = an_alert(
+        status=alert_pb2.ALERT_STATUS_CLOSED,
+        confirmed_by="person:li.wei",
+        confirmed_at_ms=opened + 10,
+        assignments=[
+            alert_pb2.Assignment(
+                assignment_id="a1-1",
+                unit_id="u1",
+                status=alert_pb2.ASSIGNMENT_STATUS_DECLINED,
+                offered_at_ms=opened + 11,
+                answered_at_ms=opened + 20,
+            ),
+            alert_pb2.Assignment(
+                assignment_id="a1-2",
+                unit_id="u2",
+                status=alert_pb2.ASSIGNMENT_STATUS_ACCEPTED,
+                offered_at_ms=opened + 21,
+                delivered_at_ms=opened + 22,
+                answered_at_ms=opened + 30,
+                officer="wang",
+            ),
+        ],
+        outcome=alert_pb2.OUTCOME_FOUND,
+        closed_at_ms=opened + 90,
+    )
+    life = (await console.browser.get("/api/alerts/a1")).json()["life"]
+    assert [event["kind"] for event in life] == [
+        "sighting",
+        "opened",
+        "confirmed",
+        "unit_assigned",
+        "declined",
+        "unit_assigned",
+        "delivered",
+        "accepted",
+        "closed",
+    ]
+    assert life[-1]["detail"] == "found"
+
+
+@pytest.mark.parametrize(
+    ("alert", "role", "actions"),
+    [
+        (an_alert(), OPERATOR, ["open", "confirm", "reject"]),
+        (an_alert(supervisor_required=True), OPERATOR, ["open", "reject"]),
+        (an_alert(supervisor_required=True), SUPERVISOR, ["open", "confirm", "reject"]),
+        (
+            an_alert(names_person=True, sightings=[a_sighting(has_picture=False)]),
+            OPERATOR,
+            ["open", "reject"],
+        ),
+        (an_alert(status=alert_pb2.ALERT_STATUS_ESCALATED), OPERATOR, ["open", "reject", "dispatch"]),
+        (
+            an_alert(
+                status=alert_pb2.ALERT_STATUS_DISPATCHING,
+                assignments=[alert_pb2.Assignment(status=alert_pb2.ASSIGNMENT_STATUS_OFFERED)],
+                sightings=[a_sighting(needs_confirmation=True)],
+            ),
+            OPERATOR,
+            ["open", "confirm", "reject", "dispatch", "acknowledge_by_voice"],
+        ),
+        (an_alert(status=alert_pb2.ALERT_STATUS_ACCEPTED), OPERATOR, ["open", "dispatch"]),
+        (an_alert(status=alert_pb2.ALERT_STATUS_CLOSED), SUPERVISOR, ["open"]),
+    ],
+)
+def test_the_card_offers_what_this_person_may_do_now(
+    alert: alert_pb2.Alert, role: int, actions: list[str]
+) -> None:
+    found = views.actions_of(alert, has_evidence=True, roles=frozenset({role}))
+    assert [each.value for each in found] == actions
+
+
+# Opening
+
+
+async def test_a_look_is_asked_for_with_its_reason_and_gives_the_identifier_and_the_picture(
+    console: Console,
+) -> None:
+    answer = await console.browser.post("/api/alerts/a1/open", json={"reason": "compare the plate"})
+
+    assert answer.json()["identifier"] == PLATE
+    request = asked_for(console, "OpenAlert")
+    assert request.reason == "compare the plate"
+    assert (request.alert_id, request.entry_id, request.sealed_details) == ("a1", "e1", b"sealed")
+    assert (await console.browser.get("/api/alerts/a1/picture")).content == PICTURE
+
+
+async def test_over_the_cap_a_second_person_looks_over_the_shoulder(console: Console) -> None:
+    await console.browser.post(
+        "/api/alerts/a1/open",
+        json={"reason": "compare", "second_person": {"account": "chen", "password": "p"}},
+    )
+    assert asked_for(console, "OpenAlert").second_person_token == "token of chen for watchlist"  # noqa: S105
+
+
+async def test_where_nothing_is_sealed_nothing_is_opened(console: Console) -> None:
+    console.services.sealed = b""
+    answer = await console.browser.post("/api/alerts/a1/open", json={"reason": "compare"})
+    assert answer.status_code == 409
+    assert "OpenAlert" not in console.services.asked
+
+
+async def test_a_picture_is_only_for_the_session_that_opened_it(console: Console) -> None:
+    await console.browser.post("/api/alerts/a1/open", json={"reason": "compare"})
+    await console.sign_in(account="wang")
+    assert (await console.browser.get("/api/alerts/a1/picture")).status_code == 404
+
+
+async def test_a_picture_is_there_for_two_minutes(console: Console) -> None:
+    await console.browser.post("/api/alerts/a1/open", json={"reason": "compare"})
+    console.clock.now_ms += 120_000
+    assert (await console.browser.get("/api/alerts/a1/picture")).status_code == 200
+    console.clock.now_ms += 1
+    assert (await console.browser.get("/api/alerts/a1/picture")).status_code == 404
+
+
+def a_session(account: str = "li.wei") -> Session:
+    return Session(account, frozenset(), "", "", 0, 1, 0)
+
+
+def test_pictures_go_with_their_session() -> None:
+    pictures = OpenedPictures(seconds=60, bound_bytes=1_000, monotonic=Clock().monotonic)
+    session = a_session()
+    picture = picture_of(PICTURE)
+    assert picture is not None
+    pictures.put(session, "a1", picture)
+    session.end("signed out")
+    with pytest.raises(NotFound):
+        pictures.get(session, "a1")
+
+
+def test_pictures_are_bounded_in_bytes_and_the_oldest_gives_way() -> None:
+    pictures = OpenedPictures(seconds=60, bound_bytes=2 * len(PICTURE), monotonic=Clock().monotonic)
+    session = a_session()
+    picture = picture_of(PICTURE)
+    assert picture is not None
+    for alert_id in ("a1", "a2", "a2", "a3"):
+        pictures.put(session, alert_id, picture)
+    with pytest.raises(NotFound):
+        pictures.get(session, "a1")
+    assert pictures.get(session, "a2") is pictures.get(session, "a3") is picture
+
+
+@pytest.mark.parametrize("content", [b"", b"<svg onload=alert(1)>", b"GIF89a", b"\xff\xd8", b"%PDF"])
+def test_what_is_no_picture_by_its_first_bytes_is_not_served(content: bytes) -> None:
+    assert picture_of(content) is None
+
+
+async def test_a_card_without_its_picture_says_why(console: Console) -> None:
+    console.services.watchlist = console.services._stub(
+        OpenAlert=lambda _: watchlist_pb2.OpenAlertResponse(picture=b"")
+    )
+    opened = (await console.browser.post("/api/alerts/a1/open", json={"reason": "compare"})).json()
+    assert not opened["has_picture"]
+    assert opened["picture_missing_reason"]
+
+
+# Decisions
+
+
+async def test_a_confirmation_is_of_the_version_that_was_seen_with_what_was_compared(
+    console: Console,
+) -> None:
+    answer = await console.browser.post(
+        "/api/alerts/a1/confirm", json=CONFIRMATION | {"note": "scratch on the left"}
+    )
+    assert answer.status_code == 200
+    request = asked_for(console, "ConfirmAlert")
+    assert (request.alert_version, request.command_id) == (2, COMMAND)
+    assert request.note == f"compared: {', '.join(CHECKLIST)}; scratch on the left"
+
+
+@pytest.mark.parametrize("left_out", CHECKLIST)
+async def test_refusal_6_nothing_is_confirmed_before_everything_was_compared(
+    console: Console, left_out: str
+) -> None:
+    ticked = [each for each in CHECKLIST if each != left_out]
+    answer = await console.browser.post("/api/alerts/a1/confirm", json=CONFIRMATION | {"checklist": ticked})
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["field"] == "checklist"
+    assert "ConfirmAlert" not in console.services.asked
+
+
+async def test_refusal_6_the_list_is_that_of_the_alert_as_it_is_now(console: Console) -> None:
+    # given a list that was shown before it was known that the device proves itself weakly
+    console.services.alert = an_alert(
+        sightings=[a_sighting(authentication_class=common_pb2.AUTHENTICATION_CLASS_URL_TOKEN)]
+    )
+    answer = await console.browser.post("/api/alerts/a1/confirm", json=CONFIRMATION)
+    assert answer.status_code == 400
+    assert "ConfirmAlert" not in console.services.asked
+
+
+async def test_the_other_decisions_say_what_was_seen_too(console: Console) -> None:
+    base = {"version": 2, "command_id": COMMAND}
+    await console.browser.post("/api/alerts/a1/reject", json=base | {"reason": "another plate"})
+    await console.browser.post("/api/alerts/a1/dispatch", json=base | {"unit_id": "u7"})
+    rejected, assigned = asked_for(console, "RejectAlert"), asked_for(console, "AssignUnit")
+    assert (rejected.alert_version, rejected.reason) == (2, "another plate")
+    assert (assigned.alert_version, assigned.unit_id) == (2, "u7")
+
+
+# List and map
+
+
+async def test_the_list_is_of_open_alerts_unless_others_are_named(console: Console) -> None:
+    await console.browser.get("/api/alerts")
+    await console.browser.get("/api/alerts", params={"state": ["closed", "rejected"], "cursor": "12"})
+    open_ones, named = (request for name, request in console.services.calls if name == "ListAlerts")
+    assert len(open_ones.statuses) == 4
+    assert list(named.statuses) == [alert_pb2.ALERT_STATUS_CLOSED, alert_pb2.ALERT_STATUS_REJECTED]
+    assert named.page_token == "12"  # noqa: S105
+
+
+async def test_the_map_has_zones_as_closed_polygons_longitude_first(console: Console) -> None:
+    view = (await console.browser.get("/api/map")).json()
+    (zone,) = view["zones"]["features"]
+    (ring,) = zone["geometry"]["coordinates"]
+    assert ring == [[116.0, 39.0], [117.0, 39.0], [117.0, 40.0], [116.0, 39.0]]
+    assert view["alerts"][0]["position"] == {"latitude": 39.5, "longitude": 116.7}
+    assert view["units"][0]["position_age_ms"] == 1_000
+
+
+async def test_many_maps_ask_the_registry_once(console: Console) -> None:
+    for _ in range(5):
+        await console.browser.get("/api/map")
+    assert console.services.asked.count("ListResources") == 2
+    console.clock.now_ms += 16_000
+    await console.browser.get("/api/map")
+    assert console.services.asked.count("ListResources") == 4
+
+
+async def test_a_suspended_device_is_not_watched() -> None:
+    device = registry_pb2.Device(device_id="d", district="d1", status=registry_pb2.LIFE_STATUS_SUSPENDED)
+    active = registry_pb2.Device(device_id="d", district="d1", status=registry_pb2.LIFE_STATUS_ACTIVE)
+    assert not views.map_device_of(device, silent=frozenset()).watched
+    assert views.map_device_of(active, silent=frozenset()).watched
+    assert not views.map_device_of(active, silent=frozenset({"d1"})).watched
+
+
+# Idleness
+
+
+@pytest.mark.parametrize(
+    ("path", "keeps"),
+    [("/api/alerts", True), ("/api/alerts/a1", True), ("/api/session", False), ("/api/map/moving", False)],
+)
+async def test_what_a_page_asks_by_itself_keeps_no_session_from_becoming_idle(
+    console: Console, path: str, keeps: bool
+) -> None:
+    (session,) = console.parts.sessions
+    before = console.parts.sessions.ends_at_ms(session)
+    console.clock.now_ms += 60_000
+    await console.browser.get(path)
+    assert (console.parts.sessions.ends_at_ms(session) > before) is keeps
+
+
+async def test_somebody_who_only_watches_says_that_they_are_there(console: Console) -> None:
+    (session,) = console.parts.sessions
+    before = console.parts.sessions.ends_at_ms(session)
+    console.clock.now_ms += 60_000
+    assert (await console.browser.post("/api/session/activity")).status_code == 204
+    assert console.parts.sessions.ends_at_ms(session) == before + 60_000
