@@ -12,7 +12,16 @@ from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
-from alerthub.domain.errors import AlertHubError, Conflict, DeadLetter, NotAllowed, NotFound, Refuse, Retry
+from alerthub.domain.errors import (
+    AlertHubError,
+    Conflict,
+    DeadLetter,
+    NotAllowed,
+    NotFound,
+    Refuse,
+    Retry,
+    TooOften,
+)
 from alerthub.identity import NotAuthenticatedError
 
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
@@ -70,6 +79,10 @@ def wire_error(error: AlertHubError) -> WireError:
         told = invalid([FieldViolation(error.field, error.expected)])
         code = next(code for kind, code in _REFUSALS if isinstance(error, kind))
         return WireError(code, told.text, told.details)
+    if isinstance(error, TooOften):
+        # Not UNAVAILABLE: channels repeat that by themselves.
+        code = grpc.StatusCode.RESOURCE_EXHAUSTED
+        return WireError(code, error.reason, (_retry_info(error.after_seconds),))
     if isinstance(error, Retry):
         return unavailable(error.reason, error.after_seconds)
     if isinstance(error, NotAuthenticatedError):
@@ -81,9 +94,14 @@ def wire_error(error: AlertHubError) -> WireError:
 
 def unavailable(reason: str, after_seconds: float = 1.0) -> WireError:
     """UNAVAILABLE with the wait that is advised."""
+    return WireError(grpc.StatusCode.UNAVAILABLE, reason, (_retry_info(after_seconds),))
+
+
+def _retry_info(after_seconds: float) -> Message:
     delay = duration_pb2.Duration()
     delay.FromNanoseconds(int(after_seconds * 1e9))
-    return WireError(grpc.StatusCode.UNAVAILABLE, reason, (error_details_pb2.RetryInfo(retry_delay=delay),))
+    told: Message = error_details_pb2.RetryInfo(retry_delay=delay)
+    return told
 
 
 def error_of(call_error: grpc.RpcError) -> AlertHubError:
@@ -97,11 +115,12 @@ def error_of(call_error: grpc.RpcError) -> AlertHubError:
     if code in {
         grpc.StatusCode.UNAVAILABLE,
         grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
         grpc.StatusCode.ABORTED,
         grpc.StatusCode.CANCELLED,
     }:
         return Retry(text or "the service does not answer")
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return TooOften(text)
     if code is grpc.StatusCode.UNAUTHENTICATED:
         return NotAuthenticatedError(text)
     violations = field_violations(call_error)

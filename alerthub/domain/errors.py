@@ -19,6 +19,10 @@ class Retry(AlertHubError):
         self.after_seconds = after_seconds
 
 
+class TooOften(Retry):
+    """The caller asked more often than it may; after the wait the same request is looked at."""
+
+
 class DeadLetter(AlertHubError):
     """The input can never be processed; it is put aside with this reason (without its content)."""
 

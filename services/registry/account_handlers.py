@@ -14,7 +14,8 @@ from alerthub import audit
 from alerthub.api.v1 import access_pb2, registry_pb2
 from alerthub.domain import accounts as decide
 from alerthub.domain.accounts import SignInState
-from alerthub.domain.errors import Conflict, NotFound, Refuse
+from alerthub.domain.errors import Conflict, NotFound, Refuse, TooOften
+from alerthub.domain.sign_in_addresses import NO_ADDRESS, SignInAddresses, address_key
 from alerthub.identity import NotAuthenticatedError, TokenSigner
 from alerthub.postgres import transaction
 from services.registry import account_store as store
@@ -55,35 +56,54 @@ class AccountHandlers:
         self._signer = signer
         self._versions = versions
         self._now_ms = now_ms
+        self._addresses = SignInAddresses()
 
-    async def sign_in(self, account: str, password: str, audience: str) -> registry_pb2.SignInResponse:
-        """A token for one audience.
+    async def sign_in(
+        self, account: str, password: str, audience: str, *, address: str
+    ) -> registry_pb2.SignInResponse:
+        """A token for one audience. `address`: the caller's IP address.
 
         Raises NotAuthenticatedError, with one text for every reason and after the same work for every reason.
         Failures lock the account out for a growing time; tries while it is locked are refused and not
-        counted, so nobody can keep a person out for ever.
+        counted, so nobody can keep a person out for ever. Raises TooOften to an address that failed too
+        often.
         """
-        roles = await self.authenticate(account, password, audience)
+        roles = await self.authenticate(account, password, audience, address=address)
         token, expires_at_ms = self._signer.sign(
             account=account, roles=roles, audience=audience, now_ms=self._now_ms()
         )
         return registry_pb2.SignInResponse(token=token, expires_at_ms=expires_at_ms, roles=roles)
 
     async def authenticate(
-        self, account: str, password: str, audience: str
+        self, account: str, password: str, audience: str, *, address: str
     ) -> list[access_pb2.Role.ValueType]:
         """The roles of whoever knows the password; raises as `sign_in` does. `audience`: for the record."""
-        async with self._passwords.turn(), transaction(self._engine) as connection:
-            # Held until the answer: guesses at one account are counted one by one, whatever comes at once.
-            known = await store.find_account(connection, account, lock=True)
-            now_ms = self._now_ms()
-            outcome = await self._outcome(known, password, now_ms)
-            metrics.sign_ins.labels(outcome).inc()
-            if known is not None:
-                await _remember(connection, known, outcome, now_ms, audience)
-        if known is None or outcome != "accepted":
+        key = address_key(address)
+        self._begin(key)
+        failed = False
+        try:
+            async with self._passwords.turn(), transaction(self._engine) as connection:
+                # Held until the answer: guesses at one account are counted one by one, whatever comes at
+                # once.
+                known = await store.find_account(connection, account, lock=True)
+                now_ms = self._now_ms()
+                outcome = await self._outcome(known, password, now_ms)
+                failed = outcome != "accepted"
+                metrics.sign_ins.labels(outcome).inc()
+                if known is not None:
+                    await _remember(connection, known, outcome, now_ms, audience)
+        finally:
+            if not failed:
+                self._addresses.give_back(key)
+        if known is None or failed:
             raise NotAuthenticatedError(_REFUSED)
         return [access_pb2.Role.Value(name) for name in known.roles]
+
+    def _begin(self, key: str) -> None:
+        wait_seconds = 0.0 if key == NO_ADDRESS else self._addresses.begin(key, now_ms=self._now_ms())
+        if wait_seconds:
+            metrics.sign_ins.labels("too_often").inc()
+            raise TooOften("too many failed sign-ins from this address", after_seconds=wait_seconds)
 
     async def _outcome(self, known: store.Account | None, password: str, now_ms: int) -> str:
         matches = await self._passwords.matches(known.password_hash if known else None, password)

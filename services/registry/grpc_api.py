@@ -4,6 +4,7 @@ handlers'."""
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 
@@ -16,6 +17,12 @@ from services.registry.identity_store import Enrolment
 from services.registry.session_handlers import SessionHandlers
 
 Context = grpc.aio.ServicerContext[Any, Any]
+
+
+def peer_address(peer: str) -> str:
+    """The IP address in gRPC's name of a peer: `ipv4:192.0.2.1:5000`, `ipv6:%5B2001:db8::1%5D:5000`."""
+    scheme, _, rest = unquote(peer).partition(":")
+    return rest.rpartition(":")[0].strip("[]") if scheme in {"ipv4", "ipv6"} else ""
 
 
 class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
@@ -96,12 +103,14 @@ class SessionServicer(registry_pb2_grpc.SessionServiceServicer):
     async def SignIn(  # noqa: N802 - the name on the wire
         self, request: registry_pb2.SignInRequest, context: Context
     ) -> registry_pb2.SignInResponse:
-        return await self._accounts.sign_in(request.account, request.password, request.audience)
+        return await self._accounts.sign_in(
+            request.account, request.password, request.audience, address=peer_address(context.peer())
+        )
 
     async def OpenSession(  # noqa: N802 - the name on the wire
         self, request: registry_pb2.OpenSessionRequest, context: Context
     ) -> registry_pb2.OpenSessionResponse:
-        return await self._sessions.open(request.account, request.password)
+        return await self._sessions.open(request.account, request.password, address=request.client_address)
 
     async def RenewToken(  # noqa: N802 - the name on the wire
         self, request: registry_pb2.RenewTokenRequest, context: Context

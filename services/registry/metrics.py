@@ -9,7 +9,7 @@ resources_changed = Counter(
 )
 sign_ins = Counter(
     "alerthub_registry_sign_ins_total",
-    "Sign-ins by outcome: accepted, wrong, locked, revoked, unknown, busy.",
+    "Sign-ins by outcome: accepted, wrong, locked, revoked, unknown, too_often.",
     ["outcome"],
 )
 enrolments = Counter(

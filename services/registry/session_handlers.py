@@ -38,9 +38,10 @@ class SessionHandlers:
         self._signer = signer
         self._now_ms = now_ms
 
-    async def open(self, account: str, password: str) -> registry_pb2.OpenSessionResponse:
-        """A session for whoever knows the password. Raises what signing in raises."""
-        roles = await self._accounts.authenticate(account, password, AUDIENCE)
+    async def open(self, account: str, password: str, *, address: str) -> registry_pb2.OpenSessionResponse:
+        """A session for whoever knows the password. `address`: the browser's. Raises what signing in
+        raises."""
+        roles = await self._accounts.authenticate(account, password, AUDIENCE, address=address)
         secret = secrets.token_urlsafe(_SECRET_BYTES)
         now_ms = self._now_ms()
         times = SessionTimes(now_ms, now_ms + SESSION_LIFE_MS, now_ms)

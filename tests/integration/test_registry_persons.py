@@ -12,9 +12,11 @@ import pytest
 from registry_hub import PASSWORD, RunningRegistry, running_registry
 
 from alerthub.api.v1 import access_pb2, audit_pb2, audit_pb2_grpc, registry_pb2, registry_pb2_grpc
+from alerthub.domain.sign_in_addresses import ADDRESS_LIMIT
 from alerthub.embedded.infrastructure import Infrastructure
-from alerthub.grpc_client import person_channel
+from alerthub.grpc_client import certificate_channel, person_channel
 from alerthub.identity import NotAuthenticatedError, RevocationEntry, RevocationList, TokenVerifier
+from alerthub.settings import TlsSettings
 
 Unique = Callable[[str], str]
 
@@ -111,6 +113,33 @@ async def test_guesses_that_come_at_once_are_all_counted(registry: RunningRegist
         name=account,
     )
     assert outcomes.split() == ["locked|7", "wrong|5"], "the fifth locked it, the others were not looked at"
+
+
+async def test_an_address_that_failed_at_many_accounts_waits_and_no_other_does(
+    registry: RunningRegistry, tls_settings: Callable[[str], TlsSettings], unique: Unique
+) -> None:
+    account = unique("spared")
+    password = await new_account(registry, account)
+    async with certificate_channel(tls_settings("console"), registry.mutual_address) as channel:
+        stub = registry_pb2_grpc.SessionServiceStub(channel)
+
+        def tried(account: str, password: str, address: str) -> Awaitable[object]:
+            return stub.OpenSession(  # type: ignore[no-any-return]
+                registry_pb2.OpenSessionRequest(account=account, password=password, client_address=address),
+                timeout=60,
+            )
+
+        async def guess(number: int) -> grpc.StatusCode:
+            return (await refusal(tried(f"nobody-{number}", "Summer2026", "2001:db8::1"))).code()
+
+        answers = set(await asyncio.gather(*map(guess, range(int(ADDRESS_LIMIT.burst)))))
+        assert answers == {grpc.StatusCode.UNAUTHENTICATED}
+        # Meanwhile a little of the allowance came back.
+        while await guess(0) is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+            pass
+        kept_out = await refusal(tried(account, password, "2001:db8::2"))
+        assert kept_out.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        await tried(account, password, "2001:db8:0:1::1")
 
 
 async def test_an_account_needs_two_persons(registry: RunningRegistry, unique: Unique) -> None:

@@ -37,6 +37,7 @@ from alerthub.domain.errors import (
     NotFound,
     Refuse,
     Retry,
+    TooOften,
 )
 from alerthub.grpc import GrpcServer, certificate_channel, person_channel, serve
 from alerthub.grpc_errors import error_of, field_violations
@@ -279,6 +280,7 @@ async def test_an_invalid_request_names_the_field_and_never_the_value(hub: Hub) 
         (NotAllowed("approver", "another person"), grpc.StatusCode.PERMISSION_DENIED, NotAllowed),
         (Conflict("entry", "active"), grpc.StatusCode.FAILED_PRECONDITION, Conflict),
         (Retry("Kafka does not answer"), grpc.StatusCode.UNAVAILABLE, Retry),
+        (TooOften("too many", after_seconds=9), grpc.StatusCode.RESOURCE_EXHAUSTED, TooOften),
         (DeadLetter("not an event"), grpc.StatusCode.INVALID_ARGUMENT, Refuse),
     ],
 )
