@@ -59,6 +59,36 @@ def password_of(account: str, folder: HubFolder) -> str:
     return str(typer.prompt(f"Password of {account}", hide_input=True, err=True))
 
 
+def new_password_of(account: str) -> str:
+    """The password that is to be: from a file that the environment names, or asked for twice."""
+    named = os.environ.get("ALERTHUB_NEW_PASSWORD_FILE")
+    if named:
+        return Path(named).read_text(encoding="utf-8").strip()
+    if not sys.stdin.isatty():
+        raise Refuse("new password", "a terminal to type it at, or ALERTHUB_NEW_PASSWORD_FILE that holds it")
+    question = f"New password of {account}"
+    return str(typer.prompt(question, hide_input=True, confirmation_prompt=True, err=True))
+
+
+@asynccontextmanager
+async def registry_sessions(folder: HubFolder) -> AsyncIterator[registry_pb2_grpc.SessionServiceAsyncStub]:
+    """SessionService, for who brings a password. Errors of the calls come out as `Refuse` or `Retry`."""
+    try:
+        address = folder.read_hub().get("addresses", {})["registry_person"]
+    except KeyError:
+        raise _not_started(folder.root) from None
+    try:
+        async with person_channel(folder.ca_file, address) as channel:
+            stub: registry_pb2_grpc.SessionServiceAsyncStub = registry_pb2_grpc.SessionServiceStub(channel)
+            yield stub
+    except grpc.RpcError as error:
+        raise error_of(error) from None
+
+
+def _not_started(data: Path) -> Retry:
+    return Retry(f"the hub in {data} is not started; start it with `alerthub up --data {data}`")
+
+
 @asynccontextmanager
 async def signed_in(data: Path, account: str, audience: str) -> AsyncIterator[grpc.aio.Channel]:
     """A channel to the service `audience` (registry, watchlist or dispatch) as `account`.
@@ -70,7 +100,7 @@ async def signed_in(data: Path, account: str, audience: str) -> AsyncIterator[gr
     try:
         registry, address = addresses["registry_person"], addresses[f"{audience}_person"]
     except KeyError:
-        raise Retry(f"the hub in {data} is not started; start it with `alerthub up --data {data}`") from None
+        raise _not_started(data) from None
     password = password_of(account, folder)
     try:
         async with person_channel(folder.ca_file, registry) as channel:

@@ -11,9 +11,22 @@ from typing import Annotated
 import typer
 
 from alerthub.api.v1 import access_pb2, registry_pb2
-from alerthub.cli.context import DEFAULT_DATA, AccountOption, DataOption, JsonOption, fail, run
+from alerthub.cli.context import (
+    CALL_SECONDS,
+    DEFAULT_DATA,
+    AccountOption,
+    DataOption,
+    JsonOption,
+    fail,
+    new_password_of,
+    password_of,
+    registry_sessions,
+    run,
+)
 from alerthub.cli.registry_calls import OptionalAccount, call
 from alerthub.domain.errors import Refuse
+from alerthub.embedded.accounts import forget_password
+from alerthub.embedded.folder import HubFolder
 
 devices = typer.Typer(help="Secrets and certificates of devices.", no_args_is_help=True)
 terminals = typer.Typer(help="Codes with which patrol terminals enrol.", no_args_is_help=True)
@@ -185,6 +198,27 @@ def approve_command(
         typer.echo(f"Approved. The first password, shown once: {password}")
     else:
         typer.echo("Approved. The account keeps its password.")
+
+
+@accounts.command("change-password")
+def change_password_command(
+    *,
+    account: AccountOption,
+    data: DataOption = DEFAULT_DATA,
+    as_json: JsonOption = False,
+) -> None:
+    """Change your own password. You are signed out everywhere, and the hub's file forgets your first one."""
+    folder = HubFolder(data)
+
+    async def work() -> None:
+        old, new = password_of(account, folder), new_password_of(account)
+        request = registry_pb2.ChangePasswordRequest(account=account, old_password=old, new_password=new)
+        async with registry_sessions(folder) as sessions:
+            await sessions.ChangePassword(request, timeout=CALL_SECONDS)
+        forget_password(folder, account)
+
+    run(work(), as_json=as_json)
+    typer.echo(json.dumps({"ok": True}) if as_json else f"The password of {account} is changed.")
 
 
 def revoke_command(

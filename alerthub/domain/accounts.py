@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alerthub.domain.errors import NotAllowed
+from alerthub.domain.errors import NotAllowed, Refuse
 
 FREE_FAILURES = 4
 """Wrong passwords in a row without consequence: people mistype."""
@@ -41,6 +41,20 @@ def after_failure(state: SignInState, now_ms: int) -> SignInState:
 def after_success() -> SignInState:
     """The state after the right password."""
     return SignInState()
+
+
+SHORTEST_PASSWORD = 12
+"""Characters. Length is what counts: no rule about kinds of characters (NIST SP 800-63B, 3.1.1.2)."""
+
+
+def check_new_password(*, account: str, old: str, new: str) -> None:
+    """Refuses a password that is no change, or that is guessed first."""
+    if len(new) < SHORTEST_PASSWORD:
+        raise Refuse("new_password", f"at least {SHORTEST_PASSWORD} characters")
+    if new == old:
+        raise Refuse("new_password", "another than the password of now")
+    if (len(account) > 3 and account.lower() in new.lower()) or len(set(new)) < 5:
+        raise Refuse("new_password", "without the account's name, and at least 5 different characters")
 
 
 SESSION_LIFE_MS = 12 * 3_600_000

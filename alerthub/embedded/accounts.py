@@ -36,3 +36,12 @@ def ensure_accounts(folder: HubFolder, *, officers: int = 3) -> None:
         ]
     }
     write_file(folder.accounts_file, json.dumps(content, indent=2) + "\n", mode=0o600)
+
+
+def forget_password(folder: HubFolder, account: str) -> None:
+    """Takes an account out of the file: its person chose a password that nobody else is to read."""
+    if not folder.accounts_file.exists():
+        return
+    content = json.loads(folder.accounts_file.read_text(encoding="utf-8"))
+    kept = [each for each in content["accounts"] if each["account"] != account]
+    write_file(folder.accounts_file, json.dumps(content | {"accounts": kept}, indent=2) + "\n", mode=0o600)

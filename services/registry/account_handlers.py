@@ -78,6 +78,42 @@ class AccountHandlers:
         self, account: str, password: str, audience: str, *, address: str
     ) -> list[access_pb2.Role.ValueType]:
         """The roles of whoever knows the password; raises as `sign_in` does. `audience`: for the record."""
+        known = await self._known(account, password, audience, address)
+        return [access_pb2.Role.Value(name) for name in known.roles]
+
+    async def change_password(self, account: str, old: str, new: str, *, address: str) -> None:
+        """Another password for who knows the one of now, after which every session and token that the account
+        had is dead.
+
+        Raises what signing in raises, counted as there, and Refuse for a new password that will not do.
+        """
+        decide.check_new_password(account=account, old=old, new=new)
+        proven = await self._known(account, old, "registry", address)
+        async with self._passwords.turn():
+            password_hash = await self._passwords.hash(new)
+        async with transaction(self._engine) as connection:
+            known = await store.find_account(connection, account, lock=True)
+            if known is None or known.revoked or known.password_hash != proven.password_hash:
+                raise NotAuthenticatedError(_REFUSED)
+            await store.set_password(connection, account, password_hash)
+            await store.put_revocation(
+                connection,
+                self._versions,
+                f"account:{account}",
+                now_ms=self._now_ms(),
+                reinstated=True,
+                reason="password changed",
+                actor=f"person:{account}",
+            )
+            await audit.record(
+                connection,
+                action="PasswordChanged",
+                actor=f"person:{account}",
+                subject=f"account:{account}",
+            )
+
+    async def _known(self, account: str, password: str, audience: str, address: str) -> store.Account:
+        """The account of whoever knows the password."""
         key = address_key(address)
         self._begin(key)
         failed = False
@@ -97,7 +133,7 @@ class AccountHandlers:
                 self._addresses.give_back(key)
         if known is None or failed:
             raise NotAuthenticatedError(_REFUSED)
-        return [access_pb2.Role.Value(name) for name in known.roles]
+        return known
 
     def _begin(self, key: str) -> None:
         wait_seconds = 0.0 if key == NO_ADDRESS else self._addresses.begin(key, now_ms=self._now_ms())

@@ -61,6 +61,13 @@ async def has_accounts(connection: AsyncConnection) -> bool:
     return bool(await connection.scalar(select(func.count()).select_from(tables.account)))
 
 
+async def set_password(connection: AsyncConnection, account: str, password_hash: str) -> None:
+    """Puts another password into force."""
+    await connection.execute(
+        update(tables.account).where(tables.account.c.account == account).values(password_hash=password_hash)
+    )
+
+
 async def save_state(connection: AsyncConnection, account: str, state: SignInState) -> None:
     """Notes what the account remembers about failed sign-ins."""
     await connection.execute(

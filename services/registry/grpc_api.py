@@ -107,6 +107,17 @@ class SessionServicer(registry_pb2_grpc.SessionServiceServicer):
             request.account, request.password, request.audience, address=peer_address(context.peer())
         )
 
+    async def ChangePassword(  # noqa: N802 - the name on the wire
+        self, request: registry_pb2.ChangePasswordRequest, context: Context
+    ) -> registry_pb2.ChangePasswordResponse:
+        await self._accounts.change_password(
+            request.account,
+            request.old_password,
+            request.new_password,
+            address=peer_address(context.peer()),
+        )
+        return registry_pb2.ChangePasswordResponse()
+
     async def OpenSession(  # noqa: N802 - the name on the wire
         self, request: registry_pb2.OpenSessionRequest, context: Context
     ) -> registry_pb2.OpenSessionResponse:

@@ -159,3 +159,20 @@ def test_two_persons_make_an_account_and_a_third_ends_it(run: Run) -> None:
     assert run("revoke", "--person", name, "--reason", "left", "--account", "supervisor").exit_code == 0
     assert run("revoke", "--person", "nobody", "--reason", "left").exit_code == 2
     assert run("revoke", "--reason", "left").exit_code == 2
+
+
+def test_a_person_changes_their_own_password(
+    run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = tmp_path / "chosen"
+    chosen.write_text("a staple that nobody corrected\n", encoding="utf-8")
+    monkeypatch.setenv("ALERTHUB_NEW_PASSWORD_FILE", str(chosen))
+    changed = as_json(run("accounts", "change-password", "--account", "editor-3", "--json"))
+    assert changed == {"ok": True}
+    assert "editor-3" not in HubFolder(data).accounts_file.read_text(encoding="utf-8")
+    # The file named for the present password has the one of before no more.
+    again = run("accounts", "change-password", "--account", "editor-3")
+    assert again.exit_code == 2
+    monkeypatch.setenv("ALERTHUB_PASSWORD_FILE", str(chosen))
+    code = run("terminals", "enrol-code", "T9", "--unit", "nobody", "--account", "editor-3")
+    assert "unit_id" in code.output, "signed in, and told that there is no such unit"

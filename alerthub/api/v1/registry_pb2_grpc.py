@@ -466,6 +466,11 @@ class SessionServiceStub:
                 request_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.SignInRequest.SerializeToString,
                 response_deserializer=alerthub_dot_api_dot_v1_dot_registry__pb2.SignInResponse.FromString,
                 _registered_method=True)
+        self.ChangePassword = channel.unary_unary(
+                '/alerthub.api.v1.SessionService/ChangePassword',
+                request_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.ChangePasswordRequest.SerializeToString,
+                response_deserializer=alerthub_dot_api_dot_v1_dot_registry__pb2.ChangePasswordResponse.FromString,
+                _registered_method=True)
         self.OpenSession = channel.unary_unary(
                 '/alerthub.api.v1.SessionService/OpenSession',
                 request_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.OpenSessionRequest.SerializeToString,
@@ -494,8 +499,15 @@ class SessionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ChangePassword(self, request, context):
+        """Another password for who knows the one of now. Every session and token that the account has ends.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def OpenSession(self, request, context):
-        """The same for somebody at a browser, through the console. The secret gives tokens to the console alone.
+        """Signing in for somebody at a browser, through the console. The secret gives tokens to the console alone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -521,6 +533,11 @@ def add_SessionServiceServicer_to_server(servicer, server):
                     servicer.SignIn,
                     request_deserializer=alerthub_dot_api_dot_v1_dot_registry__pb2.SignInRequest.FromString,
                     response_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.SignInResponse.SerializeToString,
+            ),
+            'ChangePassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangePassword,
+                    request_deserializer=alerthub_dot_api_dot_v1_dot_registry__pb2.ChangePasswordRequest.FromString,
+                    response_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.ChangePasswordResponse.SerializeToString,
             ),
             'OpenSession': grpc.unary_unary_rpc_method_handler(
                     servicer.OpenSession,
@@ -566,6 +583,33 @@ class SessionService:
             '/alerthub.api.v1.SessionService/SignIn',
             alerthub_dot_api_dot_v1_dot_registry__pb2.SignInRequest.SerializeToString,
             alerthub_dot_api_dot_v1_dot_registry__pb2.SignInResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangePassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alerthub.api.v1.SessionService/ChangePassword',
+            alerthub_dot_api_dot_v1_dot_registry__pb2.ChangePasswordRequest.SerializeToString,
+            alerthub_dot_api_dot_v1_dot_registry__pb2.ChangePasswordResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -156,8 +156,10 @@ class SessionServiceStub:
     def __new__(cls, channel: _aio.Channel) -> SessionServiceAsyncStub: ...
     SignIn: _grpc.UnaryUnaryMultiCallable[_registry_pb2.SignInRequest, _registry_pb2.SignInResponse]
     """Gives a five-minute token for one audience. Locks an account after repeated failures."""
+    ChangePassword: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ChangePasswordRequest, _registry_pb2.ChangePasswordResponse]
+    """Another password for who knows the one of now. Every session and token that the account has ends."""
     OpenSession: _grpc.UnaryUnaryMultiCallable[_registry_pb2.OpenSessionRequest, _registry_pb2.OpenSessionResponse]
-    """The same for somebody at a browser, through the console. The secret gives tokens to the console alone."""
+    """Signing in for somebody at a browser, through the console. The secret gives tokens to the console alone."""
     RenewToken: _grpc.UnaryUnaryMultiCallable[_registry_pb2.RenewTokenRequest, _registry_pb2.RenewTokenResponse]
     """A five-minute token for one audience, with the account's roles of now, while the session lives."""
     CloseSession: _grpc.UnaryUnaryMultiCallable[_registry_pb2.CloseSessionRequest, _registry_pb2.CloseSessionResponse]
@@ -169,8 +171,10 @@ class SessionServiceAsyncStub(SessionServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     SignIn: _aio.UnaryUnaryMultiCallable[_registry_pb2.SignInRequest, _registry_pb2.SignInResponse]  # type: ignore[assignment]
     """Gives a five-minute token for one audience. Locks an account after repeated failures."""
+    ChangePassword: _aio.UnaryUnaryMultiCallable[_registry_pb2.ChangePasswordRequest, _registry_pb2.ChangePasswordResponse]  # type: ignore[assignment]
+    """Another password for who knows the one of now. Every session and token that the account has ends."""
     OpenSession: _aio.UnaryUnaryMultiCallable[_registry_pb2.OpenSessionRequest, _registry_pb2.OpenSessionResponse]  # type: ignore[assignment]
-    """The same for somebody at a browser, through the console. The secret gives tokens to the console alone."""
+    """Signing in for somebody at a browser, through the console. The secret gives tokens to the console alone."""
     RenewToken: _aio.UnaryUnaryMultiCallable[_registry_pb2.RenewTokenRequest, _registry_pb2.RenewTokenResponse]  # type: ignore[assignment]
     """A five-minute token for one audience, with the account's roles of now, while the session lives."""
     CloseSession: _aio.UnaryUnaryMultiCallable[_registry_pb2.CloseSessionRequest, _registry_pb2.CloseSessionResponse]  # type: ignore[assignment]
@@ -187,12 +191,20 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Gives a five-minute token for one audience. Locks an account after repeated failures."""
 
     @_abc_1.abstractmethod
+    def ChangePassword(
+        self,
+        request: _registry_pb2.ChangePasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.ChangePasswordResponse, _abc.Awaitable[_registry_pb2.ChangePasswordResponse]]:
+        """Another password for who knows the one of now. Every session and token that the account has ends."""
+
+    @_abc_1.abstractmethod
     def OpenSession(
         self,
         request: _registry_pb2.OpenSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_pb2.OpenSessionResponse, _abc.Awaitable[_registry_pb2.OpenSessionResponse]]:
-        """The same for somebody at a browser, through the console. The secret gives tokens to the console alone."""
+        """Signing in for somebody at a browser, through the console. The secret gives tokens to the console alone."""
 
     @_abc_1.abstractmethod
     def RenewToken(
