@@ -20,9 +20,10 @@ from grpc_reflection.v1alpha import reflection
 
 from alerthub.grpc_access import AccessRule, rpc_access_table
 from alerthub.grpc_client import certificate_channel, person_channel, service_channel
+from alerthub.grpc_credentials import renewed_credentials
 from alerthub.grpc_interceptor import HubInterceptor
 from alerthub.identity import RevocationList, TokenVerifier
-from alerthub.settings import ServiceSettings, TlsSettings
+from alerthub.settings import ServiceSettings
 from alerthub.telemetry import logger
 
 __all__ = [
@@ -120,7 +121,8 @@ async def serve(
             )
             server = _server(servicers, running, interceptor)
             running.grpc_port = server.add_secure_port(
-                f"{settings.listen_host}:{wanted_mutual}", _mutual_credentials(settings.tls)
+                f"{settings.listen_host}:{wanted_mutual}",
+                renewed_credentials(settings.tls, callers_need_one=True),
             )
             await server.start()
         if wanted_person is not None:
@@ -130,7 +132,8 @@ async def serve(
             )
             server = _server(servicers, running, interceptor)
             running.person_port = server.add_secure_port(
-                f"{settings.listen_host}:{wanted_person}", _server_credentials(settings.tls)
+                f"{settings.listen_host}:{wanted_person}",
+                renewed_credentials(settings.tls, callers_need_one=False),
             )
             await server.start()
     except BaseException:
@@ -168,15 +171,3 @@ def _registrations(servicer: object) -> list[tuple[str, Any]]:
     if not found:
         raise TypeError(f"{type(servicer).__name__} inherits no generated Servicer")
     return found
-
-
-def _server_credentials(tls: TlsSettings) -> grpc.ServerCredentials:
-    pair = (tls.key_file.read_bytes(), tls.certificate_file.read_bytes())
-    return grpc.ssl_server_credentials([pair])
-
-
-def _mutual_credentials(tls: TlsSettings) -> grpc.ServerCredentials:
-    pair = (tls.key_file.read_bytes(), tls.certificate_file.read_bytes())
-    return grpc.ssl_server_credentials(
-        [pair], root_certificates=tls.ca_file.read_bytes(), require_client_auth=True
-    )
