@@ -44,6 +44,7 @@ class Service:
         self._parts = ServiceParts()
         self._revocations = RevocationList()
         self._http: WebServer | None = None
+        self._waiting = "it does not listen for browsers yet"
         self.sessions = Sessions(
             lifetime_ms=round(settings.session_hours * 3_600_000),
             idle_ms=round(settings.idle_minutes * 60_000),
@@ -89,7 +90,12 @@ class Service:
         for part in (tail, revoked, watch):
             await self._parts.begin(part)
         self.operations = OperationsServer(
-            settings, {"alert_events": tail.check, "revocations": revoked.not_ready_because}
+            settings,
+            {
+                "alert_events": tail.check,
+                "revocations": revoked.not_ready_because,
+                "pages": lambda: self._waiting or None,
+            },
         )
         await self._parts.begin(self.operations)
         # Who is revoked must be known before anybody is let in.
@@ -149,6 +155,7 @@ class Service:
             stop_seconds=_STOP_SECONDS,
         )
         await self._parts.begin(self._http)
+        self._waiting = ""
 
     async def failed(self) -> BaseException:
         """Returns when a part ended that only a restart mends."""
