@@ -28,15 +28,15 @@ export interface CardProps {
   acknowledge: () => void
   /** The hub's answer to this desk's command. */
   taken: (card: AlertCard) => void
-  /** Asks the hub what the alert is now. */
-  look: () => void
+  /** The hub did not do it: the alert is not what this desk saw. */
+  stale: () => void
 }
 
 export function Card(props: CardProps): JSX.Element {
   const { card, session } = props
   const { t } = useTranslation()
   const [opened, setOpened] = useState<OpenedEvidence | null>(null)
-  const command = useCommand(props.taken, props.look)
+  const command = useCommand(props.taken, props.stale)
   const kind = kindOf(card.summary)
   useKeys({ m: () => useMapFocus.getState().show(card.summary.alert_id) })
 
@@ -46,8 +46,8 @@ export function Card(props: CardProps): JSX.Element {
       {card.summary.names_person && <PersonBand card={card} />}
       <Notes card={card} />
       <div className="card-scroll" tabIndex={0} role="group" aria-label={t('card.details')}>
-        <Evidence key={props.evidence} card={card} session={session} opened={opened} setOpened={setOpened} />
         <WhyStrip card={card} />
+        <Evidence key={props.evidence} card={card} session={session} opened={opened} setOpened={setOpened} />
         <History card={card} />
       </div>
       <Decision {...props} command={command} evidenceOpened={opened !== null} />
@@ -80,14 +80,16 @@ function Head({ card }: { card: AlertCard }): JSX.Element {
           {newest?.direction != null && <span>{t(`direction.${newest.direction}`)}</span>}
           <span>{t(`policy.${summary.policy}`)}</span>
           <span className="mono">{shortId(summary.alert_id)} · {t('card.version', { version: summary.version })}</span>
-          <button type="button" onClick={() => useFeed.getState().open(null)} aria-label={t('help.close')} className="card-close">Esc</button>
+          <button type="button" onClick={() => useFeed.getState().open(null)} className="card-close">
+            <span className="only-read">{t('card.close')}</span> Esc
+          </button>
         </p>
       </div>
       <div className="card-age">
         {summary.newest_read_ms !== null && (
           <>
             <strong>{age(now - summary.newest_read_ms)}</strong>
-            <span>{t('card.read', { age: '' }).replace(/\s+/g, ' ').trim()}</span>
+            <span>{t('card.read')}</span>
           </>
         )}
         <span>{t('card.opened', { time: moment(summary.opened_at_ms, now) })}</span>

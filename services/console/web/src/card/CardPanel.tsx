@@ -31,7 +31,7 @@ function Loaded({ alertId, session }: { alertId: string; session: SessionView })
   const { t } = useTranslation()
   const told = useFeed((state) => state.alerts.get(alertId)?.version)
   const live = useFeed((state) => state.live)
-  const { judgement, take, tick, acknowledge } = useJudgement()
+  const { judgement, take, tick, acknowledge, release } = useJudgement()
   const query = useQuery({
     queryKey: ['card', alertId],
     queryFn: () =>
@@ -81,7 +81,11 @@ function Loaded({ alertId, session }: { alertId: string; session: SessionView })
         take(card, true)
         useFeed.getState().take(card.summary)
       }}
-      look={() => void refetch()}
+      stale={() => {
+        // What was ticked was ticked of something else, however alike it looks.
+        release()
+        void refetch()
+      }}
     />
   )
 }

@@ -1,10 +1,11 @@
 import { useQuery } from '@tanstack/react-query'
-import { Button, Modal } from 'antd'
+import { Button } from 'antd'
 import type { JSX } from 'react'
 import { useTranslation } from 'react-i18next'
 
 import { answer, client } from '../api/client'
 import type { UnitCandidate } from '../api/types'
+import { Dialog } from '../look/Dialog'
 import { problemText } from '../look/problemText'
 import { age, distance } from '../look/time'
 
@@ -23,7 +24,11 @@ export function DispatchDialog({ alertId, close, send }: Props): JSX.Element {
     gcTime: 0,
   })
   return (
-    <Modal open title={t('dispatch.title')} onCancel={close} width={640} footer={<Button onClick={close}>{t('dispatch.cancel')}</Button>}>
+    <Dialog
+      title={t('dispatch.title')}
+      close={close}
+      footer={<Button data-first onClick={close}>{t('dispatch.cancel')}</Button>}
+    >
       {query.isPending && <p role="status">{t('dispatch.loading')}</p>}
       {query.isError && <p className="note note-bad" role="alert">{t('dispatch.failed', { detail: problemText(query.error) })}</p>}
       {query.data?.candidates.length === 0 && <p className="note note-warn">{t('dispatch.none')}</p>}
@@ -32,7 +37,7 @@ export function DispatchDialog({ alertId, close, send }: Props): JSX.Element {
           <Row key={each.unit_id} unit={each} first={index === 0} send={() => send(each.unit_id)} />
         ))}
       </ul>
-    </Modal>
+    </Dialog>
   )
 }
 
@@ -49,7 +54,7 @@ function Row({ unit, first, send }: { unit: UnitCandidate; first: boolean; send:
         {!unit.reachable && <span className="tag tag-warn">{t('dispatch.unreachable')}</span>}
         {unit.asked_before && <span className="tag">{t('dispatch.asked')}</span>}
       </span>
-      <Button type={first ? 'primary' : 'default'} autoFocus={first} onClick={send} aria-label={`${t('dispatch.send')} ${unit.unit_id}`}>
+      <Button type={first ? 'primary' : 'default'} onClick={send} aria-label={`${t('dispatch.send')} ${unit.unit_id}`}>
         {t('dispatch.send')}
       </Button>
       <p className="quiet">{unit.reasons.join(' · ')}</p>

@@ -1,8 +1,8 @@
-import { Modal } from 'antd'
 import { type JSX, useEffect, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 
 import { fetchPicture } from '../api/picture'
+import { Dialog } from '../look/Dialog'
 import { shortId } from '../look/names'
 
 interface Props {
@@ -53,9 +53,9 @@ export function Picture({ alertId, there, missing }: Props): JSX.Element {
         <img src={address} alt={name} onError={() => setFailed(true)} />
       </button>
       {large && (
-        <Modal open centered width="92vw" footer={null} title={name} onCancel={() => setLarge(false)}>
+        <Dialog wide title={name} close={() => setLarge(false)}>
           <img className="picture-large" src={address} alt={name} />
-        </Modal>
+        </Dialog>
       )}
     </>
   )

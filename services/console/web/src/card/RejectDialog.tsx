@@ -1,6 +1,8 @@
-import { Button, Input, Modal, Radio } from 'antd'
+import { Button, Input, Radio } from 'antd'
 import { type JSX, useState } from 'react'
 import { useTranslation } from 'react-i18next'
+
+import { Dialog } from '../look/Dialog'
 
 const REASONS = ['misread', 'vehicle', 'entry', 'duplicate', 'test'] as const
 const SHORTEST = 3
@@ -15,15 +17,17 @@ export function RejectDialog({ close, reject }: { close: () => void; reject: (re
   const ready = chosen !== undefined || own.length >= SHORTEST
 
   return (
-    <Modal
-      open
+    <Dialog
       title={t('reject.title')}
-      onCancel={close}
-      width={520}
-      footer={[
-        <Button key="cancel" onClick={close}>{t('reject.cancel')}</Button>,
-        <Button key="reject" danger type="primary" disabled={!ready} onClick={() => reject(reason)}>{t('reject.submit')}</Button>,
-      ]}
+      close={close}
+      footer={
+        <>
+          <Button onClick={close}>{t('reject.cancel')}</Button>
+          <Button danger type="primary" className="does-it" disabled={!ready} onClick={() => reject(reason)}>
+            {t('reject.submit')}
+          </Button>
+        </>
+      }
     >
       <form
         className="dialog-form"
@@ -43,12 +47,12 @@ export function RejectDialog({ close, reject }: { close: () => void; reject: (re
           aria-label={t('reject.other')}
           placeholder={t('reject.other')}
           maxLength={300}
-          autoFocus
+          data-first
           value={words}
           onChange={(event) => setWords(event.target.value)}
         />
         <p className="quiet">{t('reject.hint')}</p>
       </form>
-    </Modal>
+    </Dialog>
   )
 }

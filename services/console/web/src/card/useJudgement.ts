@@ -24,6 +24,8 @@ export function useJudgement(): {
   take: (card: AlertCard, byThisDesk?: boolean) => void
   tick: (item: string, on: boolean) => void
   acknowledge: () => void
+  /** Takes every tick off. */
+  release: () => void
 } {
   const [judgement, setJudgement] = useState<Judgement | null>(null)
 
@@ -56,5 +58,6 @@ export function useJudgement(): {
   }, [])
 
   const acknowledge = useCallback(() => setJudgement((now) => now && { ...now, moved: [] }), [])
-  return { judgement, take, tick, acknowledge }
+  const release = useCallback(() => setJudgement((now) => now && { ...now, ticked: NONE }), [])
+  return { judgement, take, tick, acknowledge, release }
 }

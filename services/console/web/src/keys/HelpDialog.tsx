@@ -1,6 +1,8 @@
-import { Button, Modal } from 'antd'
+import { Button } from 'antd'
 import type { JSX } from 'react'
 import { useTranslation } from 'react-i18next'
+
+import { Dialog } from '../look/Dialog'
 
 const KEYS = [
   ['j k ↓ ↑', 'move'],
@@ -20,12 +22,10 @@ const KEYS = [
 export function HelpDialog({ close }: { close: () => void }): JSX.Element {
   const { t } = useTranslation()
   return (
-    <Modal
-      open
+    <Dialog
       title={t('help.title')}
-      onCancel={close}
-      footer={<Button type="primary" autoFocus onClick={close}>{t('help.ok')}</Button>}
-      width={420}
+      close={close}
+      footer={<Button type="primary" data-first onClick={close}>{t('help.ok')}</Button>}
     >
       <dl className="help-keys">
         {KEYS.map(([keys, what]) => (
@@ -35,6 +35,6 @@ export function HelpDialog({ close }: { close: () => void }): JSX.Element {
           </div>
         ))}
       </dl>
-    </Modal>
+    </Dialog>
   )
 }

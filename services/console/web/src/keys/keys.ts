@@ -8,7 +8,7 @@ export function isTyping(target: EventTarget | null): boolean {
 
 /** A dialog owns the keyboard while it is open. */
 export function isInDialog(): boolean {
-  return document.querySelector('[role=dialog]:not([aria-hidden=true]):not([data-closing])') !== null
+  return document.querySelector('dialog[open]') !== null
 }
 
 /** Calls the handler of a key pressed outside of fields and dialogs. A handler that returns false did not want it. */

@@ -43,10 +43,10 @@ export function MapPanel(): JSX.Element {
         <h2 id="map-title" className="only-read">{t('map.panel')}</h2>
         {old > OLD_MS && <span className="tag tag-warn" role="status">{t('map.stale', { age: age(old) })}</span>}
         <span className="map-legend" aria-hidden="true">
-          <i className="dot dot-device" />{t('map.legend.device')}
-          <i className="dot dot-unwatched" />{t('map.legend.unwatched')}
-          <i className="dot dot-unit" />{t('map.legend.unit')}
-          <i className="dot dot-station" />{t('map.legend.station')}
+          <span><i className="dot dot-device" /> {t('map.legend.device')}</span>
+          <span><i className="dot dot-unwatched" /> {t('map.legend.unwatched')}</span>
+          <span><i className="dot dot-unit" /> {t('map.legend.unit')}</span>
+          <span><i className="dot dot-station" /> {t('map.legend.station')}</span>
         </span>
         <button type="button" className="top-button" onClick={() => useMapFocus.getState().show(null)}>{t('map.city')}</button>
       </div>
