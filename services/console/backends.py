@@ -56,9 +56,12 @@ class Backends:
         for channel in self._channels.values():
             await channel.close()
 
-    async def open_session(self, account: str, password: str) -> registry_pb2.OpenSessionResponse:
-        """Raises NotAuthenticatedError, with one text whatever is wrong, or Retry."""
-        request = registry_pb2.OpenSessionRequest(account=account, password=password)
+    async def open_session(
+        self, account: str, password: str, *, address: str
+    ) -> registry_pb2.OpenSessionResponse:
+        """`address` is the browser's, at which failures are counted. Raises NotAuthenticatedError, with one
+        text whatever is wrong, or Retry."""
+        request = registry_pb2.OpenSessionRequest(account=account, password=password, client_address=address)
         return await self._told(self._sessions.OpenSession(request, timeout=2 * self._timeout))
 
     async def close_session(self, session: Session) -> None:

@@ -45,9 +45,9 @@ class Handlers:
 
     # Sessions
 
-    async def sign_in(self, account: str, password: str) -> tuple[str, Session]:
+    async def sign_in(self, account: str, password: str, *, address: str) -> tuple[str, Session]:
         """The cookie's value and the session. Raises NotAuthenticatedError with one sentence."""
-        opened = await self._backends.open_session(account, password)
+        opened = await self._backends.open_session(account, password, address=address)
         return self._sessions.open(
             account,
             frozenset(opened.roles),

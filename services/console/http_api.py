@@ -116,10 +116,12 @@ router = APIRouter(prefix="/api", responses=_PROBLEMS)
 
 
 @router.post("/session", status_code=HTTPStatus.NO_CONTENT, tags=["session"])
-async def sign_in(parts: InParts, body: models.SignIn) -> Response:
+async def sign_in(request: Request, parts: InParts, body: models.SignIn) -> Response:
     """Signs in, and sets the two cookies. Needs no CSRF token: there is no session yet; its Origin is
     checked."""
-    cookie, session = await parts.handlers.sign_in(body.account, body.password)
+    # The connection's own end: what a proxy says about others is not taken.
+    address = request.client.host if request.client is not None else ""
+    cookie, session = await parts.handlers.sign_in(body.account, body.password, address=address)
     answer = Response(status_code=HTTPStatus.NO_CONTENT)
     _set_cookie(answer, SESSION_COOKIE, cookie, readable=False)
     _set_cookie(answer, CSRF_COOKIE, session.csrf_token, readable=True)

@@ -102,6 +102,7 @@ class Services:
         self.sealed = b"sealed"
         self.calls: list[tuple[str, Any]] = []
         self.closed: list[str] = []
+        self.addresses: list[str] = []
         self.failure: AlertHubError | None = None
         self.dispatch = self._stub(
             ListAlerts=lambda _: alert_pb2.ListAlertsResponse(alerts=[self.alert]),
@@ -162,7 +163,10 @@ class Services:
     def asked(self) -> list[str]:
         return [name for name, _ in self.calls]
 
-    async def open_session(self, account: str, password: str) -> registry_pb2.OpenSessionResponse:
+    async def open_session(
+        self, account: str, password: str, *, address: str
+    ) -> registry_pb2.OpenSessionResponse:
+        self.addresses.append(address)
         if password != PASSWORD:
             raise NotAuthenticatedError("the account or the password is wrong")
         return registry_pb2.OpenSessionResponse(

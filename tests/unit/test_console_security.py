@@ -120,6 +120,14 @@ async def test_the_sessions_cookie_is_read_by_no_script_and_sent_to_no_other_sit
     assert len(session.split(";")[0].split("=")[1]) >= 43
 
 
+async def test_failures_are_counted_at_the_address_that_connects_whatever_a_header_says(
+    console: Console,
+) -> None:
+    console.browser.headers["x-forwarded-for"] = "203.0.113.9"
+    await console.sign_in()
+    assert console.services.addresses == ["127.0.0.1"]
+
+
 async def test_signing_in_again_is_another_session(console: Console) -> None:
     await console.sign_in()
     first = console.browser.cookies["__Host-session"]
