@@ -3,6 +3,7 @@ them."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -25,6 +26,7 @@ from alerthub.cli.context import (
 )
 from alerthub.cli.registry_calls import OptionalAccount, call
 from alerthub.domain.errors import Refuse
+from alerthub.domain.http_digest import password_of as password_of_digest
 from alerthub.embedded.accounts import forget_password
 from alerthub.embedded.folder import HubFolder
 
@@ -86,6 +88,48 @@ def _file_name(device: str) -> str:
     if not device or not all(letter.isalnum() or letter in "._-" for letter in device) or device[0] == ".":
         fail(Refuse("device", "the id of a device"))
     return device
+
+
+@devices.command("digest-password")
+def digest_password_command(
+    device: Annotated[str, typer.Argument(help="The device's id.")],
+    *,
+    secret_file: Annotated[
+        Path | None, typer.Option("--secret-file", help="Default: DATA/devices/ID.secret.")
+    ] = None,
+    key_file: Annotated[
+        Path | None, typer.Option("--key-file", help="The gateways' key. Default: that of the data folder.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Otherwise DATA/devices/ID.digest.")
+    ] = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Write the password with which a device answers HTTP Digest. It changes with the device's secret."""
+
+    async def work() -> str:
+        secret = _content_of(
+            secret_file or data / "devices" / f"{_file_name(device)}.secret", "--secret-file"
+        )
+        key = _content_of(key_file or HubFolder(data).digest_key_file, "--key-file")
+        return password_of_digest(key, device, hashlib.sha256(secret).digest())
+
+    password = run(work())
+    path = output or data / "devices" / f"{_file_name(device)}.digest"
+    with os.fdopen(run(_private_file(path)), "w", encoding="utf-8") as file:
+        file.truncate(0)
+        file.write(f"{password}\n")
+    typer.echo(f"The Digest password of {device} is in {path}.")
+
+
+def _content_of(file: Path, name: str) -> bytes:
+    try:
+        found = file.read_bytes().strip()
+    except OSError as error:
+        raise Refuse(name, f"a file that can be read ({type(error).__name__})") from None
+    if not found:
+        raise Refuse(name, f"a file with a secret; {file} is empty")
+    return found
 
 
 @devices.command("certificate")

@@ -95,5 +95,7 @@ def _private_files(folder: HubFolder, service: str) -> dict[str, Path]:
             }
         case "watchlist":
             return {"ALERTHUB_KEYS_FOLDER": folder.keys}
+        case "gateway":
+            return {"ALERTHUB_DIGEST_KEY_FILE": folder.digest_key_file}
         case _:
             return {}

@@ -78,6 +78,11 @@ class HubFolder:
     def accounts_file(self) -> Path:
         return self.root / "accounts.json"
 
+    @property
+    def digest_key_file(self) -> Path:
+        """What gateways make Digest passwords of devices with."""
+        return self.secrets / "gateway-digest.key"
+
     def kafka_password_file(self, principal: str) -> Path:
         return self.secrets / f"kafka-{principal}.password"
 

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from alerthub.embedded import pki, processes
-from alerthub.embedded.folder import HubFolder, HubLock
+from alerthub.embedded.folder import HubFolder, HubLock, random_secret
 from alerthub.embedded.jars import Progress
 from alerthub.embedded.kafka_node import KafkaNode
 from alerthub.embedded.postgres_node import PostgresNode
@@ -76,6 +76,7 @@ class Infrastructure:
             self.folder.create()
             self._progress("making certificates and secrets")
             pki.ensure_pki(self.folder, now=pki.utc_now())
+            random_secret(self.folder.digest_key_file)
             ports = self._ports()
             self._postgres = PostgresNode(self.folder, port=ports.postgres)
             self._kafka = KafkaNode(

@@ -20,7 +20,7 @@ from alerthub.telemetry import logger
 from services.gateway import metrics
 from services.gateway.adapters import ADAPTERS, AdapterContext, TooLarge, UnsupportedContent
 from services.gateway.admittance import TooManyRequests
-from services.gateway.authentication import Authenticator, Proven
+from services.gateway.authentication import Authenticator, DigestRequired, Proven
 from services.gateway.handlers import Intake, Receipt
 from services.gateway.http_body import BodyTimeout, Disconnected, read_body
 from services.gateway.settings import GatewaySettings
@@ -34,13 +34,14 @@ Authenticate = Callable[[Scope, Mapping[str, str], Sequence[str]], Proven]
 
 _UNKNOWN_ADAPTER = "unknown"
 _PROBLEM = "application/problem+json"
+_BASIC = 'Basic realm="alerthub", charset="UTF-8"'
 
 
 class Application:
     """The ASGI application: one path with its variants, so that a router would cost more than it finds.
 
-    `/v1/ingest/ADAPTER`, `/v1/ingest/ADAPTER/token/DEVICE/SECRET` and, without TLS,
-    `/v1/ingest/ADAPTER/network/DEVICE`.
+    `/v1/ingest/ADAPTER`, `/v1/ingest/ADAPTER/digest`, `/v1/ingest/ADAPTER/token/DEVICE/SECRET` and, without
+    TLS, `/v1/ingest/ADAPTER/network/DEVICE`.
     """
 
     def __init__(self, endpoints: Mapping[tuple[str, int], _Ingest]) -> None:
@@ -68,7 +69,10 @@ class Application:
 
 
 def build_app(settings: GatewaySettings, intake: Intake, authenticator: Authenticator) -> Application:
-    """The application behind TLS: Basic, URL token or client certificate."""
+    """The application behind TLS: Basic, Digest, URL token or client certificate.
+
+    Digest has a path of its own: a device that were offered both would take it, with the password for Basic.
+    """
 
     def by_header_or_certificate(scope: Scope, headers: Mapping[str, str], segments: Sequence[str]) -> Proven:
         header = headers.get("authorization", "")
@@ -80,12 +84,20 @@ def build_app(settings: GatewaySettings, intake: Intake, authenticator: Authenti
     def by_url_token(scope: Scope, headers: Mapping[str, str], segments: Sequence[str]) -> Proven:
         return authenticator.url_token(segments[2], segments[3], address=_address(scope))
 
-    return Application(
-        {
-            ("", 0): _Ingest(settings, intake, by_header_or_certificate),
-            ("token", 3): _Ingest(settings, intake, by_url_token),
-        }
-    )
+    def by_digest(scope: Scope, headers: Mapping[str, str], segments: Sequence[str]) -> Proven:
+        target = scope["raw_path"].decode("latin-1")
+        if scope["query_string"]:
+            target += "?" + scope["query_string"].decode("latin-1")
+        header = headers.get("authorization", "")
+        return authenticator.digest(header, method=scope["method"], target=target, address=_address(scope))
+
+    endpoints = {
+        ("", 0): _Ingest(settings, intake, by_header_or_certificate),
+        ("token", 3): _Ingest(settings, intake, by_url_token),
+    }
+    if authenticator.has_digest:
+        endpoints["digest", 1] = _Ingest(settings, intake, by_digest)
+    return Application(endpoints)
 
 
 def build_plain_app(settings: GatewaySettings, intake: Intake, authenticator: Authenticator) -> Application:
@@ -152,7 +164,9 @@ class _Ingest:
             headers.append((b"retry-after", str(max(1, round(error.after_seconds))).encode()))
         elif isinstance(error, NotAuthenticatedError):
             detail = error.reason
-            headers.append((b"www-authenticate", b'Basic realm="alerthub", charset="UTF-8"'))
+            challenges = error.challenges if isinstance(error, DigestRequired) else (_BASIC,)
+            for challenge in challenges:
+                headers.append((b"www-authenticate", challenge.encode()))
         if status in (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_TIMEOUT):
             # The rest of the body is not waited for.
             headers.append((b"connection", b"close"))

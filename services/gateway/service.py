@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -13,7 +14,7 @@ from grpc.aio import Channel
 
 from alerthub import kafka
 from alerthub.api.v1.watchlist_pb2_grpc import KeyServiceStub
-from alerthub.domain.errors import Retry
+from alerthub.domain.errors import Refuse, Retry
 from alerthub.evidence import EvidenceStore
 from alerthub.grpc import GrpcServer, serve, service_channel
 from alerthub.http import OperationsServer
@@ -37,10 +38,20 @@ log = logger(__name__)
 
 OBSERVATIONS_TOPIC = "observations"
 _KAFKA_RETRY_SECONDS = 0.5
+_MINIMUM_KEY_BYTES = 32
 
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _key_in(file: Path | None) -> bytes:
+    if file is None:
+        return b""
+    key = file.read_bytes().strip()
+    if len(key) < _MINIMUM_KEY_BYTES:
+        raise Refuse("digest_key_file", f"a file with a secret of at least {_MINIMUM_KEY_BYTES} characters")
+    return key
 
 
 def build(settings: GatewaySettings) -> Service:
@@ -164,6 +175,7 @@ class Service:
             revocations_incomplete=lambda: (
                 None if revoked.caught_up else "what is revoked is still being read"
             ),
+            digest_key=_key_in(settings.digest_key_file),
         )
         self._https = WebServer(
             build_app(settings, intake, authenticator),

@@ -61,6 +61,9 @@ class GatewaySettings(ServiceSettings):
     stream_window: int = Field(default=1_024, ge=1)
     """Events of one gRPC stream that may wait for Kafka before the stream is read no further."""
 
+    digest_key_file: Path | None = None
+    """What passwords and nonces of HTTP Digest are made with, the same at all gateways and told to nobody
+    else. Absent: no HTTP Digest. Another key changes every device's Digest password."""
     mqtt_username: str = ""
     """For brokers that do not know the gateway by its certificate, which it always shows."""
     mqtt_password_file: Path | None = None
