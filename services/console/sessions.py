@@ -150,10 +150,8 @@ class Sessions:
         caller = Caller(CallerKind.PERSON, session.account, issued_at_ms=session.opened_at_ms)
         if self._revocations.is_revoked(caller):
             session.end("the account was revoked or its roles were changed: sign in again")
-        elif self._now_ms() >= session.expires_at_ms:
-            session.end("the session has run its time: sign in again")
         elif self._now_ms() >= self.ends_at_ms(session):
-            session.end("nobody was at the desk: sign in again")
+            session.end("nobody was at the desk, or the session has run its time: sign in again")
         return bool(session.ended)
 
 
