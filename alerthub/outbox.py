@@ -24,12 +24,9 @@ from sqlalchemy import (
     Identity,
     LargeBinary,
     MetaData,
-    Row,
     Table,
     Text,
-    delete,
     func,
-    insert,
     select,
     text,
 )
@@ -44,7 +41,9 @@ from alerthub.telemetry import logger
 
 log = logger(__name__)
 
-CHANNEL = "outbox"
+CHANNEL = "outbox of "
+"""Of notifications, before the schema's name: all services share the database, and with one channel each
+would be woken by every other's transactions."""
 MAXIMUM_VALUE_BYTES = 1_000_000
 """Below the smallest message limit of a compacted topic, so a row that was written can always be sent."""
 _BATCH_ROWS = 500
@@ -86,6 +85,16 @@ def create_outbox(op: Operations) -> None:
     outbox_table(MetaData()).create(op.get_bind())
 
 
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One value for Kafka; None is a tombstone."""
+
+    topic: str
+    key: str
+    version: int
+    value: bytes | None
+
+
 async def enqueue(
     connection: AsyncConnection, *, topic: str, key: str, value: bytes | None, version: int
 ) -> None:
@@ -94,13 +103,25 @@ async def enqueue(
     Call it while holding the aggregate's row lock: that is what orders a key's versions.
     Refuses a value that no compacted topic takes.
     """
-    if value is not None and len(value) > MAXIMUM_VALUE_BYTES:
-        raise Refuse(topic, f"a value of at most {MAXIMUM_VALUE_BYTES} bytes")
-    await connection.execute(
-        insert(_outbox).values(topic=topic, record_key=key, value=value, version=version)
-    )
-    # PostgreSQL delivers it at commit, and several of one transaction as one.
-    await connection.execute(text(f"NOTIFY {CHANNEL}"))
+    await enqueue_all(connection, [Message(topic, key, version, value)])
+
+
+async def enqueue_all(connection: AsyncConnection, messages: Sequence[Message]) -> None:
+    """`enqueue` for several, in one statement."""
+    for message in messages:
+        if message.value is not None and len(message.value) > MAXIMUM_VALUE_BYTES:
+            raise Refuse(message.topic, f"a value of at most {MAXIMUM_VALUE_BYTES} bytes")
+    if messages:
+        await connection.execute(
+            _ENQUEUE,
+            {
+                "topics": [message.topic for message in messages],
+                "keys": [message.key for message in messages],
+                "values": [message.value for message in messages],
+                "versions": [message.version for message in messages],
+                "channel": CHANNEL,
+            },
+        )
 
 
 def _now_ms() -> int:
@@ -120,12 +141,14 @@ class OutboxRelay:
         producer: AIOKafkaProducer,
         *,
         poll_seconds: float = 0.5,
+        batch_bytes: int = _BATCH_BYTES,
         now_ms: Callable[[], int] = _now_ms,
     ) -> None:
         """`poll_seconds` is the wait when no notification comes; while the listener is down it is 50 ms."""
         self._engine = engine
         self._producer = producer
         self._poll_seconds = poll_seconds
+        self._batch_bytes = batch_bytes
         self._now_ms = now_ms
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -171,7 +194,9 @@ class OutboxRelay:
         driver = (await connection.get_raw_connection()).driver_connection
         if driver is None:
             return
-        await driver.add_listener(CHANNEL, self._notified)
+        # Asked of the driver: SQLAlchemy would begin a transaction, and one listens only after its end.
+        schema = await driver.fetchval("SELECT current_schema()")
+        await driver.add_listener(f"{CHANNEL}{schema}", self._notified)
         self.listening = True
         # What was committed before the listener was there has woken nobody.
         self._wake.set()
@@ -212,58 +237,50 @@ class OutboxRelay:
         """Sends one batch; True when there may be more. The lock ends with the transaction."""
         began_ms = self._now_ms()
         async with transaction(self._engine) as connection:
-            if not await connection.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
+            # A deletion that a crash takes back is sent again, which changes nothing: not worth a disk flush.
+            elected = await connection.scalar(
+                select(
+                    func.pg_try_advisory_xact_lock(LOCK), func.set_config("synchronous_commit", "off", True)
+                )
+            )
+            if not elected:
                 return False
-            waiting = (await connection.execute(_WAITING)).all()
-            _unsent.set(len(waiting))
-            numbers = within_bytes([(row.row_number, row.size) for row in waiting], _BATCH_BYTES)
-            if numbers:
-                # A deletion that a crash takes back is sent again, which changes nothing: not worth a disk
-                # flush.
-                await connection.execute(text("SET LOCAL synchronous_commit = off"))
-                batch = _outbox.c.row_number.in_(numbers)
-                rows = await connection.execute(select(_outbox).where(batch).order_by(_outbox.c.row_number))
-                await send_in_order(self._producer, [_message(row) for row in rows])
-                await connection.execute(delete(_outbox).where(batch))
-                self.sent_count += len(numbers)
-        _unsent.set(len(waiting) - len(numbers))
-        more = len(waiting) == _BATCH_ROWS or len(numbers) < len(waiting)
+            taken = await connection.execute(_TAKE, {"rows": _BATCH_ROWS, "bytes": self._batch_bytes})
+            rows = sorted(taken.all(), key=lambda row: row.row_number)
+            _unsent.set(rows[0].waiting if rows else 0)
+            if rows:
+                # What the broker does not take raises, and the rows are back.
+                await send_in_order(
+                    self._producer,
+                    [Message(row.topic, row.record_key, row.version, row.value) for row in rows],
+                )
+                self.sent_count += len(rows)
+        left = rows[0].waiting - len(rows) if rows else 0
+        _unsent.set(left)
+        more = left > 0 or len(rows) == _BATCH_ROWS
         if not more:
             self.current_as_of_ms = began_ms
         return more
 
 
-_WAITING = (
-    select(_outbox.c.row_number, func.coalesce(func.octet_length(_outbox.c.value), 0).label("size"))
-    .order_by(_outbox.c.row_number)
-    .limit(_BATCH_ROWS)
+_ENQUEUE = text(
+    "INSERT INTO outbox (topic, record_key, value, version) "
+    "SELECT * FROM unnest(CAST(:topics AS text[]), CAST(:keys AS text[]), CAST(:values AS bytea[]), "
+    # PostgreSQL delivers notifications at commit, and several of one transaction as one.
+    "CAST(:versions AS bigint[])) RETURNING pg_notify(:channel || current_schema(), '')"
 )
 
-
-def within_bytes(rows: Sequence[tuple[int, int]], limit: int) -> list[int]:
-    """The first of the (number, size) rows that fit into `limit` bytes together; always the first one."""
-    numbers: list[int] = []
-    total = 0
-    for number, size in rows:
-        total += size
-        if numbers and total > limit:
-            break
-        numbers.append(number)
-    return numbers
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One value for Kafka; None is a tombstone."""
-
-    topic: str
-    key: str
-    version: int
-    value: bytes | None
-
-
-def _message(row: Row[tuple[object, ...]]) -> Message:
-    return Message(row.topic, row.record_key, row.version, row.value)
+_TAKE = text(
+    "WITH oldest AS (SELECT row_number, coalesce(octet_length(value), 0) AS size FROM outbox "
+    "ORDER BY row_number LIMIT :rows), "
+    "measured AS (SELECT row_number, sum(size) OVER (ORDER BY row_number) AS bytes, "
+    "row_number() OVER (ORDER BY row_number) AS place FROM oldest) "
+    "DELETE FROM outbox USING measured WHERE outbox.row_number = measured.row_number "
+    # The first one always, or it would wait for ever.
+    "AND (bytes <= :bytes OR place = 1) "
+    "RETURNING outbox.*, (SELECT count(*) FROM oldest) AS waiting"
+)
+"""Takes the oldest rows that fit into a batch. What the transaction does not commit is there again."""
 
 
 async def send_in_order(producer: AIOKafkaProducer, messages: Sequence[Message]) -> None:

@@ -132,16 +132,14 @@ async def test_more_than_a_batch_holds_is_sent_in_several(
     producer: AIOKafkaProducer,
     kafka_settings: Settings,
     unique: Callable[[str], str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("alerthub.outbox._BATCH_BYTES", 100)
     keys = [unique("zone") for _ in range(40)]
     seen = Seen()
     replica = CompactedReplica(kafka_settings("registry"), TOPIC, client_id="test", apply=seen.apply)
     async with postgres.transaction(database) as connection:
         for key in keys:
             await put(connection, key, 1)
-    relay = OutboxRelay(database, producer)
+    relay = OutboxRelay(database, producer, batch_bytes=100)
     async with running(relay, replica):
         await until(lambda: all(seen.of(key) == [1] for key in keys))
         await until(lambda: relay.current_as_of_ms > 0)
@@ -306,6 +304,46 @@ async def test_a_relay_does_not_wait_for_another_services(
         relay = OutboxRelay(database, producer)
         async with running(relay):
             await until(lambda: relay.current_as_of_ms > 0)
+    await other.dispose()
+
+
+async def test_a_value_larger_than_a_batch_goes_alone_and_stops_nothing(
+    *,
+    database: AsyncEngine,
+    producer: AIOKafkaProducer,
+    kafka_settings: Settings,
+    unique: Callable[[str], str],
+) -> None:
+    large, small = unique("zone"), unique("zone")
+    seen = Seen()
+    replica = CompactedReplica(kafka_settings("registry"), TOPIC, client_id="test", apply=seen.apply)
+    async with postgres.transaction(database) as connection:
+        await put(connection, large, 1)
+        await put(connection, small, 1)
+    relay = OutboxRelay(database, producer, batch_bytes=1)
+    async with running(relay, replica):
+        await until(lambda: seen.of(large) == [1] and seen.of(small) == [1])
+    assert relay.passes >= 2
+    assert await unsent(database) == 0
+
+
+async def test_another_services_transactions_wake_no_relay(
+    database: AsyncEngine,
+    producer: AIOKafkaProducer,
+    postgres_settings: Callable[[str], PostgresSettings],
+) -> None:
+    own, other = database, postgres.engine(postgres_settings("dispatch"))
+    relay = OutboxRelay(own, producer, poll_seconds=60)
+    async with running(relay):
+        await until(lambda: relay.listening and relay.current_as_of_ms > 0)
+        passes = relay.passes
+        async with postgres.transaction(other) as connection:
+            await connection.execute(text("SELECT pg_notify('outbox of ' || current_schema(), '')"))
+        # Notifications come in order: once its own is there, the other's would have been.
+        async with postgres.transaction(own) as connection:
+            await connection.execute(text("SELECT pg_notify('outbox of ' || current_schema(), '')"))
+        await until(lambda: relay.passes > passes)
+    assert relay.passes == passes + 1
     await other.dispose()
 
 

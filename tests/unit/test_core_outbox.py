@@ -9,23 +9,8 @@ from aiokafka.errors import KafkaConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerthub.outbox import Message, send_in_order, within_bytes
+from alerthub.outbox import Message, send_in_order
 from alerthub.republisher import difference
-
-ROWS = st.lists(st.integers(0, 100), max_size=20).map(lambda sizes: list(enumerate(sizes, start=1)))
-
-
-@given(ROWS, st.integers(1, 300))
-def test_a_batch_is_the_beginning_that_fits_and_never_empty_while_rows_wait(
-    rows: list[tuple[int, int]], limit: int
-) -> None:
-    taken = within_bytes(rows, limit)
-    assert taken == [number for number, _ in rows][: len(taken)]
-    assert bool(taken) == bool(rows)
-    sizes = dict(rows)
-    assert len(taken) <= 1 or sum(sizes[number] for number in taken) <= limit
-    following = rows[len(taken) : len(taken) + 1]
-    assert not following or sum(sizes[number] for number in taken) + following[0][1] > limit
 
 
 class RecordingProducer:
