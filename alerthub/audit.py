@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client import Counter, Gauge
@@ -36,7 +37,16 @@ from alerthub.domain.errors import Retry
 from alerthub.postgres import schema_lock, transaction
 from alerthub.telemetry import logger
 
-__all__ = ["AuditSequencer", "audit_tables", "create_audit", "export", "heads", "record"]
+__all__ = [
+    "AuditSequencer",
+    "Entry",
+    "audit_tables",
+    "create_audit",
+    "export",
+    "heads",
+    "record",
+    "record_all",
+]
 
 log = logger(__name__)
 
@@ -54,6 +64,21 @@ _heads = Counter("alerthub_audit_heads_total", "Signed heads written to the witn
 _entry, _head = audit_tables(MetaData())
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What happened, for the audit log.
+
+    `actor` and `subject` are KIND:NAME, such as `person:li.wei` (Caller.actor) and `entry:ID`. Neither they
+    nor `reason` and `detail` may hold an identifier in readable form.
+    """
+
+    action: str
+    actor: str
+    subject: str
+    reason: str = ""
+    detail: str = ""
+
+
 async def record(
     connection: AsyncConnection,
     *,
@@ -62,30 +87,36 @@ async def record(
     subject: str,
     reason: str = "",
     detail: str = "",
-) -> str:
-    """Writes one row in the caller's transaction and returns its id.
+) -> None:
+    """Writes one row in the caller's transaction; the arguments are those of `Entry`.
 
-    `actor` and `subject` are KIND:NAME, such as `person:li.wei` (Caller.actor) and `entry:ID`. Neither they
-    nor `reason` and `detail` may hold an identifier in readable form. Time and service are the database's.
-    Raises ValueError for an empty action, actor or subject: what cannot be recorded must not happen.
+    Time and service are the database's. Raises ValueError for an empty action, actor or subject: what cannot
+    be recorded must not happen.
     """
-    for name, value in (("action", action), ("actor", actor), ("subject", subject)):
-        if not value:
+    await record_all(connection, [Entry(action, actor, subject, reason, detail)])
+
+
+async def record_all(connection: AsyncConnection, entries: Sequence[Entry]) -> None:
+    """`record` for several, in their order and in one round."""
+    if entries:
+        await connection.execute(insert(_entry), [_row_of(entry) for entry in entries])
+
+
+def _row_of(entry: Entry) -> dict[str, object]:
+    for name in ("action", "actor", "subject"):
+        if not getattr(entry, name):
             raise ValueError(f"an audit row needs {name}")
+    values = {
+        "action": entry.action[:100],
+        "actor": entry.actor[:200],
+        "subject": entry.subject[:200],
+        "reason": entry.reason[:2_000],
+        "detail": entry.detail[:4_000],
+    }
     # PostgreSQL's text has no NUL, and a row that cannot be written must not stop a look that is recorded
     # otherwise.
-    values = {
-        "action": action[:100],
-        "actor": actor[:200],
-        "subject": subject[:200],
-        "reason": reason[:2_000],
-        "detail": detail[:4_000],
-    }
-    statement = insert(_entry).values(
-        time_ms=0, service="", **{name: value.replace("\x00", "\ufffd") for name, value in values.items()}
-    )
-    row_id = await connection.scalar(statement.returning(_entry.c.row_id))
-    return str(row_id)
+    clean = {name: value.replace("\x00", "\ufffd") for name, value in values.items()}
+    return {"time_ms": 0, "service": "", **clean}
 
 
 def _now_ms() -> int:
