@@ -6,7 +6,7 @@ transaction that it belongs to, with the alert as it is after it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alerthub import audit, outbox
 from alerthub.alert_events import TOPIC
+from alerthub.api.v1.alert_pb2 import Sighting
 from alerthub.domain import alert_life
 from alerthub.domain import alerts as domain
 from alerthub.domain.alerts import Change, EventKind
@@ -203,26 +204,29 @@ class Work:
         if not self._events:
             return
         sightings = await self.store.newest_sightings(self._changed)
+        await audit.record_all(
+            self.connection,
+            [
+                audit.Entry(
+                    action=f"alert_{event.kind.value}",
+                    actor=event.actor,
+                    subject=f"alert:{event.alert.alert_id}",
+                    reason=event.reason,
+                    detail=f"version {event.alert.version}",
+                )
+                for event in self._events
+            ],
+        )
+        await outbox.enqueue_all(self.connection, [self._message(event, sightings) for event in self._events])
         for event in self._events:
-            alert_id = event.alert.alert_id
-            facts = self._facts[alert_id]
-            message = event_message(event, alert_message(facts, event.alert, sightings.get(alert_id, ())))
-            await audit.record(
-                self.connection,
-                action=f"alert_{event.kind.value}",
-                actor=event.actor,
-                subject=f"alert:{alert_id}",
-                reason=event.reason,
-                detail=f"version {event.alert.version}",
-            )
-            await outbox.enqueue(
-                self.connection,
-                topic=TOPIC,
-                key=alert_id,
-                value=message.SerializeToString(),
-                version=event.alert.version,
-            )
             EVENTS.labels(event.kind.value).inc()
+
+    def _message(self, event: domain.Event, sightings: Mapping[str, Sequence[Sighting]]) -> outbox.Message:
+        alert_id = event.alert.alert_id
+        alert = alert_message(self._facts[alert_id], event.alert, sightings.get(alert_id, ()))
+        return outbox.Message(
+            TOPIC, alert_id, event.alert.version, event_message(event, alert).SerializeToString()
+        )
 
 
 @asynccontextmanager
