@@ -14,6 +14,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ import asyncpg
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, ColumnElement, Connection, MetaData, event, func, text
+from sqlalchemy import URL, ColumnElement, Connection, MetaData, TextClause, event, func, text
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DBAPIError, InterfaceError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -46,6 +47,14 @@ _NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+
+@lru_cache(maxsize=1_024)
+def sql(statement: str) -> TextClause:
+    """`text`, made once for each statement: parsing it and making its cache key costs as much as the rest of
+    what SQLAlchemy does for a short one.
+    """
+    return text(statement)
 
 
 def metadata() -> MetaData:
@@ -79,9 +88,6 @@ def engine(settings: PostgresSettings) -> AsyncEngine:
         pool_size=settings.pool_size,
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT_SECONDS,
-        # After a restart of PostgreSQL the pool's connections are dead; a ping finds out before a request
-        # does.
-        pool_pre_ping=True,
         connect_args={
             **({"host": settings.host} if over_socket else {}),
             "ssl": tls,
@@ -97,7 +103,15 @@ def engine(settings: PostgresSettings) -> AsyncEngine:
         },
     )
     event.listen(created.sync_engine, "handle_error", _take_values_out)
+    event.listen(created.sync_engine, "checkout", _refuse_closed)
     return created
+
+
+def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:
+    """After a restart of PostgreSQL the pool's connections are closed, which the driver knows without asking:
+    the pool then opens another before a request finds out."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError("the connection is closed")
 
 
 def _take_values_out(context: ExceptionContext) -> None:

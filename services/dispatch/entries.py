@@ -15,7 +15,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from confluent_kafka import TopicCollection
 from google.protobuf.message import DecodeError
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -24,6 +23,7 @@ from alerthub.api.v1 import watchlist_pb2
 from alerthub.api.v1.common_pb2 import Bookmark
 from alerthub.domain import alert_life
 from alerthub.domain.errors import Retry
+from alerthub.postgres import sql
 from alerthub.replica import BOOKMARK_KEY, BOOKMARK_MAXIMUM_AGE_MS
 from alerthub.settings import KafkaSettings
 from alerthub.telemetry import logger
@@ -82,7 +82,7 @@ class Entries:
             ended = await self._put(work, [newest[key] for key in sorted(newest)])
             await self._cancel(work, ended, "withdrawn")
             await work.connection.execute(
-                text(
+                sql(
                     "INSERT INTO topic_position (topic, partition, topic_id, next_offset) "
                     "VALUES (:topic, :partition, :topic_id, :next) ON CONFLICT (topic, partition) DO "
                     "UPDATE SET "
@@ -97,7 +97,7 @@ class Entries:
         """Where to go on; 0 for a topic that was created anew."""
         async with working(self._database, self._surroundings) as work:
             found = await work.connection.scalar(
-                text(
+                sql(
                     "SELECT next_offset FROM topic_position WHERE topic = :topic AND partition = :partition "
                     "AND topic_id = :topic_id"
                 ),
@@ -109,7 +109,7 @@ class Entries:
         """Cancels open alerts whose entry has ended, by message or by its validity; returns how many."""
         async with working(self._database, self._surroundings) as work:
             rows = await work.connection.execute(
-                text(
+                sql(
                     "SELECT DISTINCT e.entry_id FROM alert AS a JOIN entry_status AS e ON e.entry_id "
                     "= a.entry_id "
                     "WHERE a.status IN ('awaiting_confirmation', 'dispatching', 'accepted', 'escalated') "
@@ -129,7 +129,7 @@ class Entries:
         values = [change for change in changes if not change.gone]
         if values:
             await work.connection.execute(
-                text(
+                sql(
                     "INSERT INTO entry_status AS known (entry_id, version, active, valid_until_ms) "
                     "SELECT e, v, a, u FROM unnest(CAST(:ids AS text[]), CAST(:versions AS bigint[]), "
                     "CAST(:active AS boolean[]), CAST(:untils AS bigint[])) AS given (e, v, a, u) ORDER BY e "
@@ -147,7 +147,7 @@ class Entries:
         gone = [change.entry_id for change in changes if change.gone]
         if gone:
             await work.connection.execute(
-                text("UPDATE entry_status SET active = false WHERE entry_id = ANY(:ids) AND active"),
+                sql("UPDATE entry_status SET active = false WHERE entry_id = ANY(:ids) AND active"),
                 {"ids": gone},
             )
         return [each.entry_id for each in changes if not each.active]

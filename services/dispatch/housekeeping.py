@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerthub import loops
 from alerthub.evidence import EvidenceStore
-from alerthub.postgres import transaction
+from alerthub.postgres import sql, transaction
 
 _EVERY_SECONDS = 600.0
 _AT_ONCE = 200
@@ -77,24 +76,24 @@ class Housekeeping:
         """Deletes what has served: ids that no replay can bring again, old commands, ended suppressions; and
         of alerts that ended long ago, tokens and evidence. Raises Retry."""
         async with transaction(self._database) as connection:
-            await connection.execute(text(_FORGET_RAISED), {"days": self._raised_kept_days})
+            await connection.execute(sql(_FORGET_RAISED), {"days": self._raised_kept_days})
             for statement in (
                 "DELETE FROM command WHERE answered_at < now() - interval '7 days'",
                 "DELETE FROM suppression WHERE until_ms < extract(epoch FROM now()) * 1000",
                 "DELETE FROM connection WHERE seen_at < now() - interval '1 day'",
             ):
-                await connection.execute(text(statement))
+                await connection.execute(sql(statement))
         while await self._forget_evidence() == _AT_ONCE:
             continue
 
     async def _forget_evidence(self) -> int:
         async with transaction(self._database) as connection:
             rows = await connection.execute(
-                text(_ENDED_WITH_EVIDENCE), {"days": self._evidence_kept_days, "most": _AT_ONCE}
+                sql(_ENDED_WITH_EVIDENCE), {"days": self._evidence_kept_days, "most": _AT_ONCE}
             )
             alert_ids = [row.alert_id for row in rows]
             for alert_id in alert_ids:
                 await self._evidence.delete_alert(alert_id)
             for statement in _FORGET_EVIDENCE:
-                await connection.execute(text(statement), {"ids": alert_ids})
+                await connection.execute(sql(statement), {"ids": alert_ids})
         return len(alert_ids)

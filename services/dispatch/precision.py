@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerthub import audit
@@ -14,6 +13,7 @@ from alerthub.api.v1.alert_pb2 import AlertRaised, PrecisionRecord
 from alerthub.domain.alerts import OutcomeKind
 from alerthub.domain.errors import NotFound
 from alerthub.domain.precision import Record, below_floor, judges, wilson_upper_bound
+from alerthub.postgres import sql
 from services.dispatch.wire import Facts
 
 Subject = tuple[str, str]
@@ -39,7 +39,7 @@ async def suspended_subjects(connection: AsyncConnection, subjects: Iterable[Sub
     if not wanted:
         return frozenset()
     rows = await connection.execute(
-        text(
+        sql(
             "SELECT p.kind, p.subject FROM precision_record AS p JOIN unnest(CAST(:kinds AS text[]), "
             "CAST(:names AS text[])) AS given (k, n) ON p.kind = k AND p.subject = n WHERE "
             "p.suspended_at_ms > 0"
@@ -69,7 +69,7 @@ async def count_outcome(
     for kind, subject in sorted(subjects):
         row = (
             await connection.execute(
-                text(
+                sql(
                     "INSERT INTO precision_record AS p (kind, subject, outcomes, right_outcomes) "
                     "VALUES (:kind, :subject, 1, :right) ON CONFLICT (kind, subject) DO UPDATE SET "
                     "outcomes = p.outcomes + 1, right_outcomes = p.right_outcomes + excluded.right_outcomes "
@@ -82,7 +82,7 @@ async def count_outcome(
             continue
         if below_floor(Record(row.outcomes, row.right_outcomes), floor):
             await connection.execute(
-                text(
+                sql(
                     "UPDATE precision_record SET suspended_at_ms = :now WHERE kind = :kind AND "
                     "subject = :subject"
                 ),
@@ -100,7 +100,7 @@ async def count_outcome(
 async def lift(connection: AsyncConnection, kind: str, subject: str, *, actor: str, reason: str) -> None:
     """A supervisor has looked: counting begins anew. Raises NotFound where nothing is suspended."""
     changed = await connection.execute(
-        text(
+        sql(
             "UPDATE precision_record SET suspended_at_ms = 0, outcomes = 0, right_outcomes = 0 "
             "WHERE kind = :kind AND subject = :subject AND suspended_at_ms > 0"
         ),
@@ -116,7 +116,7 @@ async def lift(connection: AsyncConnection, kind: str, subject: str, *, actor: s
 async def records(connection: AsyncConnection) -> Sequence[PrecisionRecord]:
     """All that was measured, what is suspended first."""
     rows = await connection.execute(
-        text("SELECT * FROM precision_record ORDER BY suspended_at_ms = 0, kind, subject LIMIT 5000")
+        sql("SELECT * FROM precision_record ORDER BY suspended_at_ms = 0, kind, subject LIMIT 5000")
     )
     return [
         PrecisionRecord(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alerthub.api.v1 import alert_pb2, delivery_pb2
 from alerthub.domain.alerts import OPEN_STATUSES, Status
 from alerthub.domain.errors import NotFound, Refuse
-from alerthub.postgres import transaction
+from alerthub.postgres import sql, transaction
 from services.dispatch import precision
 from services.dispatch.store import Store
 from services.dispatch.wire import alert_message
@@ -35,7 +34,7 @@ class Queries:
         async with transaction(self._database) as connection:
             rows = (
                 await connection.execute(
-                    text(
+                    sql(
                         "SELECT alert_id, ordinal FROM alert WHERE status = ANY(:statuses) AND "
                         "ordinal < :before "
                         "ORDER BY ordinal DESC LIMIT :size"
@@ -68,7 +67,7 @@ class Queries:
         """What the unit has now: offered to it or accepted by it, and open."""
         async with transaction(self._database) as connection:
             rows = await connection.execute(
-                text(
+                sql(
                     "SELECT alert_id FROM alert JOIN assignment USING (alert_id) WHERE unit_id = :unit_id "
                     "AND assignment.status IN ('offered', 'delivered', 'accepted') AND alert.status "
                     "= ANY(:open) "
@@ -82,7 +81,7 @@ class Queries:
         """Whether the open alert is offered to the unit or accepted by it."""
         async with transaction(self._database) as connection:
             found = await connection.scalar(
-                text(
+                sql(
                     "SELECT true FROM alert JOIN assignment USING (alert_id) WHERE alert_id = :alert_id "
                     "AND unit_id = :unit_id AND assignment.status IN ('offered', 'delivered', 'accepted') "
                     "AND alert.status = ANY(:open)"
@@ -115,7 +114,7 @@ class Queries:
         async with transaction(self._database) as connection:
             if terminals:
                 await connection.execute(
-                    text(
+                    sql(
                         "INSERT INTO connection AS known (terminal_id, unit_id, instance, "
                         "connected_at_ms, seen_at) "
                         "SELECT t, u, :instance, c, clock_timestamp() FROM unnest(CAST(:terminals AS "
@@ -135,13 +134,13 @@ class Queries:
                     },
                 )
             await connection.execute(
-                text(
+                sql(
                     "DELETE FROM connection WHERE instance = :instance AND NOT terminal_id = ANY(:terminals)"
                 ),
                 {"instance": request.instance, "terminals": names},
             )
             rows = await connection.execute(
-                text(
+                sql(
                     "SELECT terminal_id FROM connection WHERE terminal_id = ANY(:terminals) AND "
                     "instance <> :instance"
                 ),

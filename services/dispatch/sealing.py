@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import grpc
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -21,7 +20,7 @@ from alerthub.domain import alert_life
 from alerthub.domain.errors import Refuse, Retry
 from alerthub.evidence import EvidenceStore
 from alerthub.grpc_errors import error_of
-from alerthub.postgres import transaction
+from alerthub.postgres import sql, transaction
 from alerthub.telemetry import logger
 from services.dispatch.metrics import SEALINGS
 from services.dispatch.rows import NewSealing
@@ -124,7 +123,7 @@ class Sealing:
     async def _lease(self) -> list[_Leased]:
         async with transaction(self._database) as connection:
             rows = await connection.execute(
-                text(
+                sql(
                     "UPDATE sealing SET attempts = attempts + 1, next_attempt_at = clock_timestamp() + "
                     "CAST(:lease AS integer) * interval '1 second' WHERE raised_id IN (SELECT raised_id "
                     "FROM sealing WHERE pending AND next_attempt_at <= clock_timestamp() "
@@ -205,7 +204,7 @@ class Sealing:
         wait = min(_MAXIMUM_BACKOFF_SECONDS, 0.5 * 2 ** min(row.attempts - 1, 10))
         async with transaction(self._database) as connection:
             await connection.execute(
-                text(
+                sql(
                     "UPDATE sealing SET next_attempt_at = clock_timestamp() "
                     "+ CAST(:wait AS double precision) * interval '1 second' WHERE raised_id = :raised_id"
                 ),
@@ -216,7 +215,7 @@ class Sealing:
         async with working(self._database, self._surroundings) as work:
             alert = await work.load(row.alert_id)
             done = await work.connection.execute(
-                text(
+                sql(
                     "UPDATE sealing SET pending = false, request = NULL, sealed_details = :details, "
                     "picture_promoted = :promoted, missing_reason = :missing WHERE raised_id = "
                     ":raised_id AND pending"
@@ -242,7 +241,7 @@ class Sealing:
         async with transaction(self._database) as connection:
             row = (
                 await connection.execute(
-                    text(
+                    sql(
                         "SELECT sealing.*, sighting.needs_confirmation FROM sealing JOIN sighting "
                         "USING (raised_id) "
                         "WHERE sealing.alert_id = :alert_id AND NOT (:confirmed_only AND needs_confirmation) "

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerthub.api.v1 import alert_pb2
@@ -15,6 +14,7 @@ from alerthub.domain import alerts as domain
 from alerthub.domain.deadlines import Waiting
 from alerthub.domain.folding import KnownEntry
 from alerthub.domain.routing import Candidate, Workload
+from alerthub.postgres import sql
 from services.dispatch.rows import (
     INSERT_ALERT,
     UPDATE_ALERT,
@@ -41,7 +41,7 @@ class Store:
         self.connection = connection
 
     async def _rows(self, statement: str, **values: object) -> Sequence[Any]:
-        return (await self.connection.execute(text(statement), values)).all()
+        return (await self.connection.execute(sql(statement), values)).all()
 
     async def _write_many(self, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:
@@ -50,7 +50,7 @@ class Store:
     async def now_ms(self) -> int:
         """The database's clock, which all instances share (C14)."""
         value = await self.connection.scalar(
-            text("SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+            sql("SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint")
         )
         return int(value)
 
@@ -63,7 +63,7 @@ class Store:
             return {}
         ordered = sorted(entries)
         await self.connection.execute(
-            text(
+            sql(
                 "INSERT INTO entry_status (entry_id, version, active, valid_until_ms) "
                 "SELECT e, v, true, u FROM unnest(CAST(:ids AS text[]), CAST(:versions AS bigint[]), "
                 "CAST(:untils AS bigint[])) AS given (e, v, u) ORDER BY e ON CONFLICT (entry_id) DO NOTHING"
@@ -82,7 +82,7 @@ class Store:
     async def note_raised(self, rows: Sequence[tuple[bytes, str | None, str]]) -> None:
         """Raised id, the alert (None: none) and what became of it."""
         await self._write_many(
-            text(
+            sql(
                 "INSERT INTO raised (raised_id, alert_id, disposition) VALUES (:raised_id, :alert_id, :what)"
             ),
             [{"raised_id": each[0], "alert_id": each[1], "what": each[2]} for each in rows],
@@ -148,7 +148,7 @@ class Store:
 
     async def insert_sightings(self, sightings: Sequence[NewSighting]) -> None:
         await self._write_many(
-            text(
+            sql(
                 "INSERT INTO sighting (raised_id, alert_id, added_version, device_id, token, "
                 "needs_confirmation, "
                 "has_picture, picture_missing_reason, body) VALUES (:raised_id, :alert_id, :added_version, "
@@ -159,7 +159,7 @@ class Store:
 
     async def confirm_sightings(self, alert_id: str, still_pending: Sequence[int]) -> None:
         await self.connection.execute(
-            text(
+            sql(
                 "UPDATE sighting SET needs_confirmation = false WHERE alert_id = :alert_id "
                 "AND needs_confirmation AND NOT added_version = ANY(CAST(:pending AS bigint[]))"
             ),
@@ -168,7 +168,7 @@ class Store:
 
     async def note_picture(self, raised_id: bytes, *, has_picture: bool, missing_reason: str) -> None:
         await self.connection.execute(
-            text(
+            sql(
                 "UPDATE sighting SET has_picture = :has, picture_missing_reason = :why WHERE "
                 "raised_id = :raised_id"
             ),
@@ -197,7 +197,7 @@ class Store:
     async def insert_deadlines(self, rows: Sequence[tuple[str, Waiting, int]]) -> None:
         """Alert, what it waits for, and for how many milliseconds from the database's now."""
         await self._write_many(
-            text(
+            sql(
                 "INSERT INTO deadline (alert_id, since_version, kind, due_at) VALUES (:alert_id, "
                 ":since, :kind, "
                 "clock_timestamp() + CAST(:after_ms AS bigint) * interval '1 millisecond')"
@@ -232,7 +232,7 @@ class Store:
     async def suppress(self, alert_id: str, fold_key: str, until_ms: int) -> None:
         """Suppresses every token at every device of the alert's sightings."""
         await self.connection.execute(
-            text(
+            sql(
                 "INSERT INTO suppression (fold_key, token, device_id, until_ms) "
                 "SELECT DISTINCT CAST(:fold_key AS text), token, device_id, CAST(:until_ms AS "
                 "bigint) FROM sighting "
@@ -268,7 +268,7 @@ class Store:
     async def insert_sealings(self, sealings: Sequence[NewSealing]) -> None:
         """Leased to this instance, which begins at once; the next attempt is anybody's."""
         await self._write_many(
-            text(
+            sql(
                 "INSERT INTO sealing (raised_id, alert_id, pending, request, picture_id, attempts, "
                 "next_attempt_at) VALUES (:raised_id, :alert_id, true, :request, :picture_id, 1, "
                 "clock_timestamp() + CAST(:lease AS integer) * interval '1 second')"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerthub import loops
 from alerthub.domain import alert_life
 from alerthub.domain.deadlines import may_fire
+from alerthub.postgres import sql
 from services.dispatch.metrics import DEADLINES
 from services.dispatch.work import ACTOR, Surroundings, working
 
@@ -54,7 +54,7 @@ class Timers:
                 self._watching_since_ms = work.now_ms
             self._looked_at_ms = work.now_ms
             rows = await work.connection.execute(
-                text(
+                sql(
                     "SELECT alert_id, since_version, kind, floor(extract(epoch FROM due_at) * "
                     "1000)::bigint AS due_ms "
                     "FROM deadline WHERE due_at <= clock_timestamp() ORDER BY due_at LIMIT 500 "
@@ -83,7 +83,7 @@ class Timers:
                 await work.seek_unit(row.alert_id)
                 DEADLINES.labels(row.kind, "fired" if change.events else "void").inc()
             await work.connection.execute(
-                text("DELETE FROM deadline WHERE alert_id = :alert_id AND since_version = :since"),
+                sql("DELETE FROM deadline WHERE alert_id = :alert_id AND since_version = :since"),
                 [{"alert_id": row.alert_id, "since": row.since_version} for row in due],
             )
             return len(due)
