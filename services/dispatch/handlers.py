@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from google.protobuf.message import Message
-from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -18,7 +17,7 @@ from alerthub.domain import alerts as domain
 from alerthub.domain.alerts import Answer, Change
 from alerthub.domain.errors import Conflict, NotFound, Refuse
 from alerthub.identity import Caller
-from alerthub.postgres import violated_constraint
+from alerthub.postgres import sql, violated_constraint
 from services.dispatch import precision
 from services.dispatch.metrics import COMMANDS
 from services.dispatch.wire import OUTCOME_OF_WIRE, alert_message
@@ -166,15 +165,20 @@ class Handlers:
                 command_id=request.command_id, result=_RESULT[change.answer], detail=change.detail
             )
 
-        answered = await self._once(
-            f"terminal:{request.terminal_id}",
-            request.command_id,
-            request,
-            patrol_pb2.CommandAnswer,
-            decide,
-            # Terminals send a command again with a later token; the officer may have changed in between.
-            compared=False,
-        )
+        if request.WhichOneof("command") == "receipt":
+            # A repeat of it changes nothing, and its answer is the same: nothing to remember.
+            async with working(self._database, self._surroundings) as work:
+                answered = await decide(work)
+        else:
+            answered = await self._once(
+                f"terminal:{request.terminal_id}",
+                request.command_id,
+                request,
+                patrol_pb2.CommandAnswer,
+                decide,
+                # Terminals send a command again with a later token; the officer may have changed in between.
+                compared=False,
+            )
         COMMANDS.labels(
             request.WhichOneof("command"), patrol_pb2.CommandAnswer.Result.Name(answered.result)
         ).inc()
@@ -277,7 +281,7 @@ class Handlers:
                 async with working(self._database, self._surroundings) as work:
                     row = (
                         await work.connection.execute(
-                            text(
+                            sql(
                                 "SELECT answer, request_sha256 FROM command WHERE actor = :actor AND "
                                 "command_id = :id"
                             ),
@@ -290,7 +294,7 @@ class Handlers:
                         return response_type.FromString(bytes(row.answer))
                     answer = await decide(work)
                     await work.connection.execute(
-                        text(
+                        sql(
                             "INSERT INTO command (actor, command_id, request_sha256, answer) "
                             "VALUES (:actor, :id, :digest, :answer)"
                         ),
