@@ -8,6 +8,8 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
+import uvloop
+
 from alerthub.domain.errors import AlertHubError
 from alerthub.settings import ServiceSettings
 from alerthub.telemetry import configure_logging, logger
@@ -110,14 +112,9 @@ async def _before(stopping: asyncio.Task[bool], work: Awaitable[object]) -> bool
     return True
 
 
-def main(
-    settings: SettingsT,
-    build: Callable[[SettingsT], Runnable],
-    *,
-    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
-) -> None:
+def main(settings: SettingsT, build: Callable[[SettingsT], Runnable]) -> None:
     """`python -m services.NAME`: runs until SIGTERM or SIGINT; exits with 1 when a part fails for good."""
     configure_logging(service=settings.service, instance=settings.instance, level=settings.log_level)
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         status = runner.run(run(lambda: build(settings)))
     sys.exit(status)

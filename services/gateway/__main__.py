@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import uvloop
-
 from alerthub.process import main
 from services.gateway.service import build
 from services.gateway.settings import GatewaySettings
 
 if __name__ == "__main__":
-    main(GatewaySettings(), build, loop_factory=uvloop.new_event_loop)
+    main(GatewaySettings(), build)

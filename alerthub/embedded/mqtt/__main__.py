@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import uvloop
-
 from alerthub.embedded.mqtt.service import build
 from alerthub.embedded.mqtt.settings import BrokerSettings
 from alerthub.process import main
 
 if __name__ == "__main__":
-    main(BrokerSettings(), build, loop_factory=uvloop.new_event_loop)
+    main(BrokerSettings(), build)
