@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from alerthub.api.v1 import registry_pb2
+from services.console import models, views
 
 Page = Callable[[str, str], Awaitable[registry_pb2.ListResourcesResponse]]
 """Kind and page token to a page of resources; raises where this person may not list them."""
@@ -48,6 +49,32 @@ class MapCache:
                 self._districts = frozenset(each.district for each in self._place.devices)
                 self._read_at = self._monotonic()
             return self._place
+
+
+class EncodedPlaces:
+    """Devices and zones in JSON, made once for each state of them: a city's take half a second."""
+
+    def __init__(self) -> None:
+        self._of: tuple[Place, frozenset[str]] | None = None
+        self._encoded = b""
+        self._making = asyncio.Lock()
+
+    async def of(self, place: Place, silent: frozenset[str]) -> bytes:
+        """A `PlacesView`. Made on a thread of its own: streams go on meanwhile."""
+        async with self._making:
+            known = self._of
+            if known is None or known[0] is not place or known[1] != silent:
+                self._encoded = await asyncio.to_thread(_encode, place, silent)
+                self._of = (place, silent)
+            return self._encoded
+
+
+def _encode(place: Place, silent: frozenset[str]) -> bytes:
+    view = models.PlacesView(
+        devices=[views.map_device_of(each, silent=silent) for each in place.devices],
+        zones=models.ZoneCollection(features=[views.zone_feature_of(each) for each in place.zones]),
+    )
+    return view.model_dump_json().encode()
 
 
 async def _all(page: Page, kind: str) -> list[registry_pb2.Resource]:

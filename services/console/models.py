@@ -452,9 +452,15 @@ class MovingView(Answer):
     alerts: list[MapAlert]
 
 
-class MapView(MovingView):
+class PlacesView(Answer):
+    """What has a place and does not move."""
+
     devices: list[MapDevice]
     zones: ZoneCollection
+
+
+class MapView(PlacesView, MovingView):
+    pass
 
 
 # Feed

@@ -22,7 +22,7 @@ from console_parts import (
 
 from alerthub.api.v1 import alert_pb2, common_pb2, registry_pb2, watchlist_pb2
 from alerthub.domain.errors import NotFound
-from services.console import views
+from services.console import models, views
 from services.console.pictures import OpenedPictures, picture_of
 from services.console.sessions import Session
 
@@ -296,6 +296,28 @@ async def test_many_maps_ask_the_registry_once(console: Console) -> None:
     console.clock.now_ms += 16_000
     await console.browser.get("/api/map")
     assert console.services.asked.count("ListResources") == 4
+
+
+async def test_the_map_is_what_the_interface_describes_compressed_or_not(console: Console) -> None:
+    answers = [
+        await console.browser.get("/api/map", headers={"accept-encoding": encoding})
+        for encoding in ("gzip", "identity")
+    ]
+    assert [answer.headers.get("content-encoding") for answer in answers] == ["gzip", None]
+    for answer in answers:
+        models.MapView.model_validate_json(answer.text)
+
+
+async def test_a_district_that_falls_silent_is_on_the_next_map(console: Console) -> None:
+    silent: set[str] = set()
+    console.parts.handlers._silent_districts = lambda: frozenset(silent)
+
+    async def watched() -> bool:
+        return bool((await console.browser.get("/api/map")).json()["devices"][0]["watched"])
+
+    assert await watched()
+    silent.add("d1")
+    assert not await watched()
 
 
 async def test_a_suspended_device_is_not_watched() -> None:
