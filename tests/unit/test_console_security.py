@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from console_parts import CHECKLIST, COMMAND, PASSWORD, PICTURE, PLATE, Console, a_console
+from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
 from alerthub.domain.errors import Conflict, NotAllowed, NotFound, Refuse, Retry
@@ -226,6 +227,12 @@ async def test_a_command_that_is_not_as_described_is_refused_by_field(
     assert answer.status_code == 400
     assert [each["field"] for each in answer.json()["errors"]] == [field]
     assert console.services.calls == []
+
+
+async def test_an_invented_method_is_no_label_of_a_metric(console: Console) -> None:
+    answer = await console.browser.request("INVENTED", "/api/session")
+    assert answer.status_code == 405
+    assert b"INVENTED" not in generate_latest()
 
 
 # Errors
