@@ -123,19 +123,23 @@ class Office:
 
     def kill_console(self) -> None:
         """Kill -9; the supervisor starts another one."""
-        os.kill(self._console_pid(), signal.SIGKILL)
+        os.kill(self.console_pid(), signal.SIGKILL)
+
+    def hang_console(self) -> None:
+        """It stops in its tracks, with its connections open."""
+        os.kill(self.console_pid(), signal.SIGSTOP)
+
+    def wake_console(self) -> None:
+        os.kill(self.console_pid(), signal.SIGCONT)
 
     def wait_for_console(self, other_than: int) -> None:
         eventually(
-            lambda: True if self._is_ready() and self._console_pid() != other_than else None,
+            lambda: True if self._is_ready() and self.console_pid() != other_than else None,
             "another console process",
             seconds=60,
         )
 
     def console_pid(self) -> int:
-        return self._console_pid()
-
-    def _console_pid(self) -> int:
         services = self.folder.read_hub()["services"]
         return next(int(each["pid"]) for each in services if each["service"] == "console")
 

@@ -143,7 +143,7 @@ def test_asking_again_after_no_answer_is_the_same_command(desk: Desk, office: Of
     assert first == second
 
 
-def test_a_confirmation_of_what_has_moved_is_refused_and_shown(desk: Desk, office: Office) -> None:
+def test_a_decision_on_what_has_moved_is_refused_and_shown(desk: Desk, office: Office) -> None:
     listed, alert = office.raises(PERSON)
     office.drives_past(listed)
     office.becomes(listed, lambda each: each.sighting_count == 2, "a second sighting")
@@ -152,17 +152,23 @@ def test_a_confirmation_of_what_has_moved_is_refused_and_shown(desk: Desk, offic
     desk.opens_evidence()
     for item in desk.items():
         desk.ticks(item)
+    assert desk.is_enabled(CONFIRM)
     # The page's version is one behind when the command arrives.
     desk.run(
         """
-        await page.route('**/confirm', (route) => {
+        await page.route('**/reject', (route) => {
           const body = route.request().postDataJSON()
           return route.continue({ postData: JSON.stringify({ ...body, version: body.version - 1 }) })
         })
         """
     )
-    desk.clicks(CONFIRM)
-    desk.waits_for("[data-result=stale]")
+    desk.presses("r")
+    desk.waits_for("dialog")
+    desk.types("not the vehicle")
+    desk.presses("Enter")
+    desk.waits_for("[data-result]:not([data-result=sent])")
+    assert desk.count("[data-result=stale]") == 1, desk.text("[data-result]")
+    # What was ticked was ticked of something else.
     assert not desk.is_enabled(CONFIRM)
     assert office.alert_of(listed).status == ALERT_STATUS_AWAITING_CONFIRMATION
 
