@@ -12,6 +12,7 @@ import pytest
 from adapter_cases import BOUNDARY, PLATE, Case, Sent
 from adapter_cases import CASES as REQUEST_CASES
 from adapter_cases_events import EVENT_CASES
+from adapter_mutations import with_one_field_wrong
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -243,6 +244,16 @@ def test_mutated_payloads_give_events_or_a_refusal(chance: random.Random) -> Non
         for _ in range(chance.randint(1, 4)):
             body = _mutated(body, chance)
         events_or_refusal(case.adapter, dataclasses.replace(case.sent, body=body))
+
+
+@settings(max_examples=30, deadline=None)
+@given(chance=st.randoms(use_true_random=True))
+def test_payloads_with_a_field_wrong_give_events_or_a_refusal(chance: random.Random) -> None:
+    for case in CASES:
+        sent = case.sent
+        for _ in range(chance.randint(1, 3)):
+            sent = with_one_field_wrong(sent, chance)
+        events_or_refusal(case.adapter, sent)
 
 
 @settings(max_examples=100, deadline=None)

@@ -16,8 +16,11 @@ FIXTURES = ROOT / "tests" / "contract" / "fixtures"
 PUSHES = {
     "axis-lpr": ("application/json", "axis_lpr.json"),
     "dahua": ("application/json", "dahua_parking.json"),
+    "frigate": ("application/json", "frigate_plate.json"),
     "ga-t-1400": ("application/VIID+JSON", "ga_t_1400_vehicle.json"),
     "hikvision-anpr": ("application/xml", "hikvision_anpr.xml"),
+    "onvif": ("application/xml", "onvif_frame.xml"),
+    "onvif-mj": ("application/json", "onvif_frame.json"),
     "openalpr": ("application/json", "openalpr_group.json"),
     "plate-recognizer": ("application/json", "plate_recognizer.json"),
 }
