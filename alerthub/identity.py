@@ -65,6 +65,8 @@ class Caller:
     token_id: str = ""
     issued_at_ms: int = 0
     expires_at_ms: int = 0
+    made_by: frozenset[str] = frozenset()
+    """The two persons who made a person's account; empty for those that the hub began with (S6)."""
 
     @property
     def actor(self) -> str:
@@ -148,8 +150,10 @@ class TokenSigner:
         roles: Iterable[access_pb2.Role.ValueType],
         audience: str,
         now_ms: int,
+        made_by: Iterable[str] = (),
     ) -> tuple[str, int]:
-        """A token for `account` at `audience`, and when it ends (milliseconds since 1970)."""
+        """A token for `account` at `audience`, and when it ends (milliseconds since 1970). `made_by`: who
+        made the account."""
         expires_s = now_ms // 1000 + TOKEN_LIFETIME_SECONDS
         token = jwt.encode(
             {
@@ -157,6 +161,7 @@ class TokenSigner:
                 "sub": account,
                 "aud": audience,
                 "roles": sorted(access_pb2.Role.Name(role) for role in roles),
+                "made_by": sorted(made_by),
                 "iat": now_ms // 1000,
                 "nbf": now_ms // 1000,
                 "exp": expires_s,
@@ -211,6 +216,7 @@ class TokenVerifier:
             expires_s = int(claims["exp"])
             account = str(claims["sub"])
             roles = frozenset(access_pb2.Role.Value(name) for name in claims["roles"])
+            made_by = frozenset(str(name) for name in claims.get("made_by", ()))
         except jwt.ExpiredSignatureError:
             raise NotAuthenticatedError("the token has expired: sign in again") from None
         except jwt.InvalidAudienceError:
@@ -229,6 +235,7 @@ class TokenVerifier:
             token_id=str(claims["jti"]),
             issued_at_ms=issued_at_ms,
             expires_at_ms=expires_s * 1000,
+            made_by=made_by,
         )
         if self._revocations is not None and self._revocations.is_revoked(caller):
             raise NotAuthenticatedError("the account was revoked")

@@ -9,7 +9,18 @@ import typer
 
 from alerthub.domain.errors import AlertHubError
 
-FAMILIES = ("up", "doctor", "apply", "watchlist", "send", "alerts", "terminal", "audit", "selftest")
+FAMILIES = (
+    "up",
+    "doctor",
+    "apply",
+    "watchlist",
+    "send",
+    "alerts",
+    "precision",
+    "terminal",
+    "audit",
+    "selftest",
+)
 
 
 def application() -> typer.Typer:

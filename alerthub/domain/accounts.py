@@ -90,6 +90,10 @@ class Maker:
     proposed_by: str = ""
     approved_by: str = ""
 
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset({self.proposed_by, self.approved_by} - {""})
+
     def includes(self, account: str) -> bool:
         return account != "" and account in (self.proposed_by, self.approved_by)
 
@@ -108,12 +112,25 @@ def check_approver(
     A second person is neither the proposer nor the one who gains, and neither of the two accounts was made by
     the other: who made an account has seen its first password, and could be both persons (S6).
     """
-    if approver == proposer:
-        raise NotAllowed("proposal_id", "approved by somebody other than who proposed it (S6)")
     if approver == gainer:
         raise NotAllowed("proposal_id", "approved by somebody other than the one who gains (S6)")
+    check_second_person(
+        field="proposal_id",
+        proposer=proposer,
+        approver=approver,
+        proposer_made_by=proposer_made_by,
+        approver_made_by=approver_made_by,
+    )
+
+
+def check_second_person(
+    *, field: str, proposer: str, approver: str, proposer_made_by: Maker, approver_made_by: Maker
+) -> None:
+    """Refuses an approval by the proposer, or by an account that the proposer made or was made by (S6)."""
+    if approver == proposer:
+        raise NotAllowed(field, "approved by somebody other than who proposed it (S6)")
     if approver_made_by.includes(proposer) or proposer_made_by.includes(approver):
         raise NotAllowed(
-            "proposal_id",
+            field,
             "approved by a person whose account the proposer did not make, nor the reverse (S6)",
         )

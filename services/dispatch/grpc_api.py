@@ -135,12 +135,22 @@ class DispatchApi(alert_pb2_grpc.DispatchServiceServicer):
     async def ListPrecision(  # noqa: N802
         self, request: alert_pb2.ListPrecisionRequest, context: Context
     ) -> alert_pb2.ListPrecisionResponse:
-        return alert_pb2.ListPrecisionResponse(records=await self._queries.precision_records())
+        return await self._queries.precision()
 
     async def LiftSuspension(  # noqa: N802
         self, request: alert_pb2.LiftSuspensionRequest, context: Context
     ) -> alert_pb2.LiftSuspensionResponse:
         return await self._handlers.lift_suspension(current_caller(), request)
+
+    async def ProposePrecisionFloor(  # noqa: N802
+        self, request: alert_pb2.ProposePrecisionFloorRequest, context: Context
+    ) -> alert_pb2.ProposePrecisionFloorResponse:
+        return await self._handlers.propose_floor(current_caller(), request)
+
+    async def ApprovePrecisionFloor(  # noqa: N802
+        self, request: alert_pb2.ApprovePrecisionFloorRequest, context: Context
+    ) -> alert_pb2.ApprovePrecisionFloorResponse:
+        return await self._handlers.approve_floor(current_caller(), request)
 
 
 class DeliveryApi(delivery_pb2_grpc.DeliveryServiceServicer):

@@ -18,8 +18,9 @@ from alerthub.domain.alerts import Answer, Change
 from alerthub.domain.errors import Conflict, NotFound, Refuse
 from alerthub.identity import Caller
 from alerthub.postgres import sql, violated_constraint
-from services.dispatch import precision
+from services.dispatch import precision, precision_floor
 from services.dispatch.metrics import COMMANDS
+from services.dispatch.precision_floor import FloorProposal
 from services.dispatch.wire import OUTCOME_OF_WIRE, alert_message
 from services.dispatch.work import Surroundings, Work, working
 
@@ -136,6 +137,35 @@ class Handlers:
             caller.actor, request.command_id, request, alert_pb2.LiftSuspensionResponse, decide
         )
 
+    async def propose_floor(
+        self, caller: Caller, request: alert_pb2.ProposePrecisionFloorRequest
+    ) -> alert_pb2.ProposePrecisionFloorResponse:
+        """The command's id becomes the proposal's."""
+
+        async def decide(work: Work) -> alert_pb2.ProposePrecisionFloorResponse:
+            proposal = FloorProposal(request.command_id, request.floor, request.reason)
+            await precision_floor.propose(work.connection, proposal, by=caller, now_ms=work.now_ms)
+            return alert_pb2.ProposePrecisionFloorResponse(proposal_id=proposal.proposal_id)
+
+        return await self._once(
+            caller.actor, request.command_id, request, alert_pb2.ProposePrecisionFloorResponse, decide
+        )
+
+    async def approve_floor(
+        self, caller: Caller, request: alert_pb2.ApprovePrecisionFloorRequest
+    ) -> alert_pb2.ApprovePrecisionFloorResponse:
+        """Raises NotFound, Conflict, and NotAllowed for anybody but a second person (S6)."""
+
+        async def decide(work: Work) -> alert_pb2.ApprovePrecisionFloorResponse:
+            floor = await precision_floor.approve(
+                work.connection, request.proposal_id, by=caller, now_ms=work.now_ms
+            )
+            return alert_pb2.ApprovePrecisionFloorResponse(floor=floor)
+
+        return await self._once(
+            caller.actor, request.command_id, request, alert_pb2.ApprovePrecisionFloorResponse, decide
+        )
+
     # Terminals
 
     async def answer(self, request: delivery_pb2.AnswerCommandRequest) -> patrol_pb2.CommandAnswer:
@@ -245,7 +275,9 @@ class Handlers:
                 work.facts(alert.alert_id),
                 outcome,
                 confirmed_by=alert.confirmed_by,
-                floor=self._precision_floor,
+                floor=await precision_floor.in_force(
+                    work.connection, before_any_change=self._precision_floor
+                ),
                 now_ms=now_ms,
             )
         return change

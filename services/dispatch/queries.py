@@ -10,7 +10,7 @@ from alerthub.api.v1 import alert_pb2, delivery_pb2
 from alerthub.domain.alerts import OPEN_STATUSES, Status
 from alerthub.domain.errors import NotFound, Refuse
 from alerthub.postgres import sql, transaction
-from services.dispatch import precision
+from services.dispatch import precision, precision_floor
 from services.dispatch.store import Store
 from services.dispatch.wire import alert_message
 
@@ -21,8 +21,9 @@ SNAPSHOT_PAGE = 500
 class Queries:
     """Reads in one transaction each."""
 
-    def __init__(self, database: AsyncEngine) -> None:
+    def __init__(self, database: AsyncEngine, *, precision_floor: float) -> None:
         self._database = database
+        self._precision_floor = precision_floor
 
     async def page(
         self, statuses: Sequence[Status], *, size: int, token: str
@@ -103,9 +104,16 @@ class Queries:
             if each in stored
         ]
 
-    async def precision_records(self) -> Sequence[alert_pb2.PrecisionRecord]:
+    async def precision(self) -> alert_pb2.ListPrecisionResponse:
+        """All that was measured, the floor in force, and floors that wait for a second person."""
         async with transaction(self._database) as connection:
-            return await precision.records(connection)
+            return alert_pb2.ListPrecisionResponse(
+                records=await precision.records(connection),
+                floor=await precision_floor.in_force(connection, before_any_change=self._precision_floor),
+                floor_proposals=await precision_floor.waiting(
+                    connection, now_ms=await Store(connection).now_ms()
+                ),
+            )
 
     async def report_connections(self, request: delivery_pb2.ReportConnectionsRequest) -> list[str]:
         """Notes who is connected to one instance of push; returns terminals with a newer stream elsewhere."""

@@ -76,7 +76,7 @@ class Service:
         )
         self.intake = Intake(self._engine, self._surroundings)
         self.handlers = Handlers(self._engine, self._surroundings, precision_floor=settings.precision_floor)
-        self.queries = Queries(self._engine)
+        self.queries = Queries(self._engine, precision_floor=settings.precision_floor)
         self.operations: OperationsServer | None = None
         self.grpc: GrpcServer | None = None
 

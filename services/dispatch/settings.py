@@ -31,7 +31,7 @@ class DispatchSettings(ServiceSettings):
     """After the retention of observations the keys are destroyed, and no attempt can succeed."""
     precision_floor: float = Field(default=0.3, ge=0, le=1)
     """A rule, source or device that is right less often than this costs more trust than it gives (refusal
-    9)."""
+    9). In force until two persons change it (S6, docs/adr/0013)."""
     raised_kept_days: int = Field(default=30, ge=8, le=365)
     """Raised ids outlive the seven days of the topic `alerts` by far, so that no replay raises anything
     twice."""

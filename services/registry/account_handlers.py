@@ -68,9 +68,14 @@ class AccountHandlers:
         counted, so nobody can keep a person out for ever. Raises TooOften to an address that failed too
         often.
         """
-        roles = await self.authenticate(account, password, audience, address=address)
+        known = await self._known(account, password, audience, address)
+        roles = [access_pb2.Role.Value(name) for name in known.roles]
         token, expires_at_ms = self._signer.sign(
-            account=account, roles=roles, audience=audience, now_ms=self._now_ms()
+            account=account,
+            roles=roles,
+            audience=audience,
+            now_ms=self._now_ms(),
+            made_by=known.maker.names,
         )
         return registry_pb2.SignInResponse(token=token, expires_at_ms=expires_at_ms, roles=roles)
 

@@ -71,7 +71,11 @@ class SessionHandlers:
             await store.note_renewal(connection, hashed, now_ms)
         roles = [access_pb2.Role.Value(name) for name in found.roles]
         token, expires_at_ms = self._signer.sign(
-            account=found.account, roles=roles, audience=audience, now_ms=now_ms
+            account=found.account,
+            roles=roles,
+            audience=audience,
+            now_ms=now_ms,
+            made_by=found.maker.names,
         )
         return registry_pb2.RenewTokenResponse(token=token, expires_at_ms=expires_at_ms, roles=roles)
 

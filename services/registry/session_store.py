@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from alerthub.domain.accounts import SESSION_IDLE_MS, SessionTimes
+from alerthub.domain.accounts import SESSION_IDLE_MS, Maker, SessionTimes
 from services.registry import tables
 
 
@@ -18,6 +18,7 @@ class StoredSession:
 
     account: str
     roles: tuple[str, ...]
+    maker: Maker
     times: SessionTimes
     revoked: bool
     account_ended_at_ms: int
@@ -47,6 +48,8 @@ async def find(connection: AsyncConnection, secret_sha256: bytes) -> StoredSessi
                 session.c.expires_at_ms,
                 session.c.renewed_at_ms,
                 account.c.roles,
+                account.c.made_proposed_by,
+                account.c.made_approved_by,
                 account.c.revoked_at_ms.is_not(None).label("revoked"),
                 revocation.c.revoked_at_ms.label("ended_at_ms"),
             )
@@ -60,6 +63,7 @@ async def find(connection: AsyncConnection, secret_sha256: bytes) -> StoredSessi
     return StoredSession(
         row.account,
         tuple(row.roles),
+        Maker(row.made_proposed_by, row.made_approved_by),
         SessionTimes(row.opened_at_ms, row.expires_at_ms, row.renewed_at_ms),
         row.revoked,
         row.ended_at_ms or 0,

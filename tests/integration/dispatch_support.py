@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -206,10 +206,12 @@ class Hub:
         await self.put("watchlist", entry_id, published.SerializeToString())
 
     def as_person(
-        self, account: str, *roles: access_pb2.Role.ValueType
+        self, account: str, *roles: access_pb2.Role.ValueType, made_by: Iterable[str] = ()
     ) -> alert_pb2_grpc.DispatchServiceAsyncStub:
         assert self.service.grpc is not None
-        token = self.signer.sign(account=account, roles=roles, audience="dispatch", now_ms=now_ms())[0]
+        token = self.signer.sign(
+            account=account, roles=roles, audience="dispatch", now_ms=now_ms(), made_by=made_by
+        )[0]
         channel = person_channel(
             self.settings.tls.ca_file, f"127.0.0.1:{self.service.grpc.person_port}", token
         )

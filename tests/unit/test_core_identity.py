@@ -94,6 +94,14 @@ def test_a_token_names_the_person_and_the_roles() -> None:
     assert caller.roles == {ROLE_OPERATOR, ROLE_AUDITOR}
 
 
+def test_a_token_names_who_made_the_account() -> None:
+    token, _ = TokenSigner(KEY).sign(
+        account="li.wei", roles=[], audience="dispatch", now_ms=now_ms(), made_by=["zhao", "qian"]
+    )
+    assert verifier().verify(token).made_by == {"zhao", "qian"}
+    assert verifier().verify(token_for()).made_by == frozenset()
+
+
 def test_a_token_lives_five_minutes() -> None:
     at = now_ms()
     _, expires_at_ms = TokenSigner(KEY).sign(account="a", roles=[], audience="dispatch", now_ms=at)

@@ -1157,20 +1157,147 @@ class ListPrecisionResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RECORDS_FIELD_NUMBER: _builtins.int
+    FLOOR_FIELD_NUMBER: _builtins.int
+    FLOOR_PROPOSALS_FIELD_NUMBER: _builtins.int
+    floor: _builtins.float
+    """In force now: what is below it with at least 20 outcomes is suspended."""
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___PrecisionRecord]: ...
+    @_builtins.property
+    def floor_proposals(self) -> _containers.RepeatedCompositeFieldContainer[Global___PrecisionFloorProposal]:
+        """Floors that wait for a second person."""
+
     def __init__(
         self,
         *,
         records: _abc.Iterable[Global___PrecisionRecord] | None = ...,
+        floor: _builtins.float = ...,
+        floor_proposals: _abc.Iterable[Global___PrecisionFloorProposal] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["records", b"records"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["floor", b"floor", "floor_proposals", b"floor_proposals", "records", b"records"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListPrecisionResponse: _TypeAlias = ListPrecisionResponse  # noqa: Y015
+
+@_typing.final
+class PrecisionFloorProposal(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROPOSAL_ID_FIELD_NUMBER: _builtins.int
+    FLOOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    PROPOSED_BY_FIELD_NUMBER: _builtins.int
+    PROPOSED_AT_MS_FIELD_NUMBER: _builtins.int
+    proposal_id: _builtins.str
+    floor: _builtins.float
+    reason: _builtins.str
+    proposed_by: _builtins.str
+    proposed_at_ms: _builtins.int
+    def __init__(
+        self,
+        *,
+        proposal_id: _builtins.str = ...,
+        floor: _builtins.float = ...,
+        reason: _builtins.str = ...,
+        proposed_by: _builtins.str = ...,
+        proposed_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["floor", b"floor", "proposal_id", b"proposal_id", "proposed_at_ms", b"proposed_at_ms", "proposed_by", b"proposed_by", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PrecisionFloorProposal: _TypeAlias = PrecisionFloorProposal  # noqa: Y015
+
+@_typing.final
+class ProposePrecisionFloorRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMAND_ID_FIELD_NUMBER: _builtins.int
+    FLOOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    command_id: _builtins.str
+    """Also the proposal's id."""
+    floor: _builtins.float
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        command_id: _builtins.str = ...,
+        floor: _builtins.float = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command_id", b"command_id", "floor", b"floor", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProposePrecisionFloorRequest: _TypeAlias = ProposePrecisionFloorRequest  # noqa: Y015
+
+@_typing.final
+class ProposePrecisionFloorResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROPOSAL_ID_FIELD_NUMBER: _builtins.int
+    proposal_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        proposal_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["proposal_id", b"proposal_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProposePrecisionFloorResponse: _TypeAlias = ProposePrecisionFloorResponse  # noqa: Y015
+
+@_typing.final
+class ApprovePrecisionFloorRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMAND_ID_FIELD_NUMBER: _builtins.int
+    PROPOSAL_ID_FIELD_NUMBER: _builtins.int
+    command_id: _builtins.str
+    proposal_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        command_id: _builtins.str = ...,
+        proposal_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command_id", b"command_id", "proposal_id", b"proposal_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApprovePrecisionFloorRequest: _TypeAlias = ApprovePrecisionFloorRequest  # noqa: Y015
+
+@_typing.final
+class ApprovePrecisionFloorResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FLOOR_FIELD_NUMBER: _builtins.int
+    floor: _builtins.float
+    def __init__(
+        self,
+        *,
+        floor: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["floor", b"floor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApprovePrecisionFloorResponse: _TypeAlias = ApprovePrecisionFloorResponse  # noqa: Y015
 
 @_typing.final
 class LiftSuspensionRequest(_message.Message):

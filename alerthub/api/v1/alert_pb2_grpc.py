@@ -90,6 +90,16 @@ class DispatchServiceStub:
                 request_serializer=alerthub_dot_api_dot_v1_dot_alert__pb2.LiftSuspensionRequest.SerializeToString,
                 response_deserializer=alerthub_dot_api_dot_v1_dot_alert__pb2.LiftSuspensionResponse.FromString,
                 _registered_method=True)
+        self.ProposePrecisionFloor = channel.unary_unary(
+                '/alerthub.api.v1.DispatchService/ProposePrecisionFloor',
+                request_serializer=alerthub_dot_api_dot_v1_dot_alert__pb2.ProposePrecisionFloorRequest.SerializeToString,
+                response_deserializer=alerthub_dot_api_dot_v1_dot_alert__pb2.ProposePrecisionFloorResponse.FromString,
+                _registered_method=True)
+        self.ApprovePrecisionFloor = channel.unary_unary(
+                '/alerthub.api.v1.DispatchService/ApprovePrecisionFloor',
+                request_serializer=alerthub_dot_api_dot_v1_dot_alert__pb2.ApprovePrecisionFloorRequest.SerializeToString,
+                response_deserializer=alerthub_dot_api_dot_v1_dot_alert__pb2.ApprovePrecisionFloorResponse.FromString,
+                _registered_method=True)
 
 
 class DispatchServiceServicer:
@@ -169,6 +179,19 @@ class DispatchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ProposePrecisionFloor(self, request, context):
+        """Another floor below which precision suspends; in force once a second person approved it (S6).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApprovePrecisionFloor(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DispatchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -226,6 +249,16 @@ def add_DispatchServiceServicer_to_server(servicer, server):
                     servicer.LiftSuspension,
                     request_deserializer=alerthub_dot_api_dot_v1_dot_alert__pb2.LiftSuspensionRequest.FromString,
                     response_serializer=alerthub_dot_api_dot_v1_dot_alert__pb2.LiftSuspensionResponse.SerializeToString,
+            ),
+            'ProposePrecisionFloor': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProposePrecisionFloor,
+                    request_deserializer=alerthub_dot_api_dot_v1_dot_alert__pb2.ProposePrecisionFloorRequest.FromString,
+                    response_serializer=alerthub_dot_api_dot_v1_dot_alert__pb2.ProposePrecisionFloorResponse.SerializeToString,
+            ),
+            'ApprovePrecisionFloor': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApprovePrecisionFloor,
+                    request_deserializer=alerthub_dot_api_dot_v1_dot_alert__pb2.ApprovePrecisionFloorRequest.FromString,
+                    response_serializer=alerthub_dot_api_dot_v1_dot_alert__pb2.ApprovePrecisionFloorResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -526,6 +559,60 @@ class DispatchService:
             '/alerthub.api.v1.DispatchService/LiftSuspension',
             alerthub_dot_api_dot_v1_dot_alert__pb2.LiftSuspensionRequest.SerializeToString,
             alerthub_dot_api_dot_v1_dot_alert__pb2.LiftSuspensionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProposePrecisionFloor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alerthub.api.v1.DispatchService/ProposePrecisionFloor',
+            alerthub_dot_api_dot_v1_dot_alert__pb2.ProposePrecisionFloorRequest.SerializeToString,
+            alerthub_dot_api_dot_v1_dot_alert__pb2.ProposePrecisionFloorResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApprovePrecisionFloor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alerthub.api.v1.DispatchService/ApprovePrecisionFloor',
+            alerthub_dot_api_dot_v1_dot_alert__pb2.ApprovePrecisionFloorRequest.SerializeToString,
+            alerthub_dot_api_dot_v1_dot_alert__pb2.ApprovePrecisionFloorResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,9 @@ class DispatchServiceStub:
     """How often rules, sources, devices and operators were right, and what is suspended for it (refusal 9)."""
     LiftSuspension: _grpc.UnaryUnaryMultiCallable[_alert_pb2.LiftSuspensionRequest, _alert_pb2.LiftSuspensionResponse]
     """A supervisor has looked: counts begin anew."""
+    ProposePrecisionFloor: _grpc.UnaryUnaryMultiCallable[_alert_pb2.ProposePrecisionFloorRequest, _alert_pb2.ProposePrecisionFloorResponse]
+    """Another floor below which precision suspends; in force once a second person approved it (S6)."""
+    ApprovePrecisionFloor: _grpc.UnaryUnaryMultiCallable[_alert_pb2.ApprovePrecisionFloorRequest, _alert_pb2.ApprovePrecisionFloorResponse]
 
 @_typing.type_check_only
 class DispatchServiceAsyncStub(DispatchServiceStub):
@@ -75,6 +78,9 @@ class DispatchServiceAsyncStub(DispatchServiceStub):
     """How often rules, sources, devices and operators were right, and what is suspended for it (refusal 9)."""
     LiftSuspension: _aio.UnaryUnaryMultiCallable[_alert_pb2.LiftSuspensionRequest, _alert_pb2.LiftSuspensionResponse]  # type: ignore[assignment]
     """A supervisor has looked: counts begin anew."""
+    ProposePrecisionFloor: _aio.UnaryUnaryMultiCallable[_alert_pb2.ProposePrecisionFloorRequest, _alert_pb2.ProposePrecisionFloorResponse]  # type: ignore[assignment]
+    """Another floor below which precision suspends; in force once a second person approved it (S6)."""
+    ApprovePrecisionFloor: _aio.UnaryUnaryMultiCallable[_alert_pb2.ApprovePrecisionFloorRequest, _alert_pb2.ApprovePrecisionFloorResponse]  # type: ignore[assignment]
 
 class DispatchServiceServicer(metaclass=_abc_1.ABCMeta):
     """What the operations office does with alerts."""
@@ -162,5 +168,20 @@ class DispatchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_pb2.LiftSuspensionResponse, _abc.Awaitable[_alert_pb2.LiftSuspensionResponse]]:
         """A supervisor has looked: counts begin anew."""
+
+    @_abc_1.abstractmethod
+    def ProposePrecisionFloor(
+        self,
+        request: _alert_pb2.ProposePrecisionFloorRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_pb2.ProposePrecisionFloorResponse, _abc.Awaitable[_alert_pb2.ProposePrecisionFloorResponse]]:
+        """Another floor below which precision suspends; in force once a second person approved it (S6)."""
+
+    @_abc_1.abstractmethod
+    def ApprovePrecisionFloor(
+        self,
+        request: _alert_pb2.ApprovePrecisionFloorRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_pb2.ApprovePrecisionFloorResponse, _abc.Awaitable[_alert_pb2.ApprovePrecisionFloorResponse]]: ...
 
 def add_DispatchServiceServicer_to_server(servicer: DispatchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
