@@ -36,6 +36,7 @@ from alerthub.domain.audit_chain import GENESIS_HASH, AuditHead, AuditRow, chain
 from alerthub.domain.errors import Retry
 from alerthub.postgres import schema_lock, transaction
 from alerthub.telemetry import logger
+from alerthub.witness_webhook import WitnessWebhook
 
 __all__ = [
     "AuditSequencer",
@@ -125,6 +126,7 @@ def _now_ms() -> int:
 
 class AuditSequencer:
     """Chains committed rows every `every_seconds` (at most one), and signs the head hourly and when it stops.
+    What it signed goes to the witness file before it counts, and to the webhook as soon as that takes it.
 
     Any number of instances may run; an advisory lock elects the one that works, pass by pass. `check` is a
     readiness check: it fails while rows are not chained, or a head that is due cannot be signed and written.
@@ -138,6 +140,7 @@ class AuditSequencer:
         *,
         signer: HeadSigner | None,
         witness_file: Path | None,
+        webhook: WitnessWebhook | None = None,
         every_seconds: float = 0.5,
         head_every_seconds: float = HEAD_EVERY_SECONDS,
         now_ms: Callable[[], int] = _now_ms,
@@ -145,6 +148,8 @@ class AuditSequencer:
         self._engine = engine
         self._signer = signer
         self._witness_file = witness_file
+        self._webhook = webhook
+        self._webhook_has_newest = webhook is None
         self._every_seconds = every_seconds
         self._head_every_seconds = head_every_seconds
         self._now_ms = now_ms
@@ -154,8 +159,10 @@ class AuditSequencer:
         self._head_problem: str | None = None
 
     async def start(self) -> None:
-        if self._witness_file is None:
+        if self._witness_file is None and self._webhook is None:
             log.warning("audit_without_witness")
+        if self._webhook is not None:
+            await self._webhook.start()
         self._last_pass = self._head_at = time.monotonic()
         self._task = asyncio.create_task(self._run(), name="audit-sequencer")
 
@@ -172,6 +179,8 @@ class AuditSequencer:
                 await self.sign_head()
         except (SQLAlchemyError, Retry, OSError, TimeoutError) as error:
             log.warning("audit_last_head_missing", error_type=type(error).__name__)
+        if self._webhook is not None:
+            await self._webhook.stop()
 
     def check(self) -> str | None:
         """None while rows are chained in time and heads can be signed, else the reason."""
@@ -186,6 +195,7 @@ class AuditSequencer:
                 while await self.chain_once() == _CHAIN_BATCH:
                     continue
                 self._last_pass = time.monotonic()
+                await self._offer_newest_head()
                 if time.monotonic() - self._head_at >= self._head_every_seconds:
                     await self._sign_due_head()
             except Exception:
@@ -202,6 +212,13 @@ class AuditSequencer:
             raise
         self._head_problem = None
         self._head_at = time.monotonic()
+
+    async def _offer_newest_head(self) -> None:
+        """Once after the start: nobody knows whether the webhook took it before the process ended."""
+        if self._webhook is not None and not self._webhook_has_newest:
+            for head in await heads(self._engine, newest_only=True):
+                self._webhook.put(head_line(head))
+            self._webhook_has_newest = True
 
     async def chain_once(self) -> int:
         """Gives committed rows their places, in the order seen; returns how many got one."""
@@ -272,6 +289,8 @@ class AuditSequencer:
             if self._witness_file is not None:
                 await asyncio.to_thread(_append, self._witness_file, head_line(head))
         _heads.inc()
+        if self._webhook is not None:
+            self._webhook.put(head_line(head))
         return head
 
 
@@ -323,10 +342,12 @@ async def export(engine: AsyncEngine) -> AsyncIterator[AuditRow]:
                 yield _audit_row(row)
 
 
-async def heads(engine: AsyncEngine) -> list[AuditHead]:
-    """Every signed head so far, oldest first."""
+async def heads(engine: AsyncEngine, *, newest_only: bool = False) -> list[AuditHead]:
+    """Every signed head so far, oldest first; or the newest alone."""
+    every = select(_head).order_by(_head.c.row_number)
+    newest = select(_head).order_by(_head.c.row_number.desc()).limit(1)
     async with transaction(engine) as connection:
-        found = await connection.execute(select(_head).order_by(_head.c.row_number))
+        found = await connection.execute(newest if newest_only else every)
         return [
             AuditHead(
                 service=row.service,

@@ -99,4 +99,8 @@ class ServiceSettings(BaseSettings):
     """The picture store: file:///folder or s3://bucket (obstore)."""
     witness_file: Path | None = None
     """Where signed heads of the audit log go, outside the database (C16)."""
+    witness_url: str = ""
+    """Where they go as well: an HTTPS address outside private networks. Empty: nowhere."""
+    witness_ca_file: Path | None = None
+    """The authority of that address's certificate (PEM). None: the system's."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from alerthub import kafka, postgres
+from alerthub import kafka, postgres, witness_webhook
 from alerthub.alert_events import AlertEventTail
 from alerthub.audit import AuditSequencer
 from alerthub.audit_api import AuditServicer
@@ -135,7 +135,10 @@ class Service:
         database = postgres.DatabaseCheck(self._engine)
         relay = OutboxRelay(self._engine, self._producer)
         sequencer = AuditSequencer(
-            self._engine, signer=HeadSigner.from_tls(settings.tls), witness_file=settings.witness_file
+            self._engine,
+            signer=HeadSigner.from_tls(settings.tls),
+            witness_file=settings.witness_file,
+            webhook=witness_webhook.from_settings(settings),
         )
         revocations = CompactedReplica(
             settings.kafka,

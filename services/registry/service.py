@@ -8,7 +8,7 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from alerthub import kafka, postgres
+from alerthub import kafka, postgres, witness_webhook
 from alerthub.audit import AuditSequencer
 from alerthub.audit_api import AuditServicer
 from alerthub.audit_signing import HeadSigner
@@ -101,6 +101,7 @@ class Service:
             self._engine,
             signer=HeadSigner.from_tls(settings.tls),
             witness_file=settings.witness_file,
+            webhook=witness_webhook.from_settings(settings),
         )
         revocations = CompactedReplica(
             settings.kafka,

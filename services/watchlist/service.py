@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from aiokafka.errors import KafkaError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from alerthub import kafka, postgres
+from alerthub import kafka, postgres, witness_webhook
 from alerthub.api.v1 import watchlist_pb2
 from alerthub.audit import AuditSequencer
 from alerthub.audit_api import AuditServicer
@@ -131,7 +131,10 @@ class Service:
         relay = OutboxRelay(self._engine, self._producer)
         bookmarks = BookmarkPublisher(self._producer, OWNED_TOPICS, relay)
         sequencer = AuditSequencer(
-            self._engine, signer=HeadSigner.from_tls(settings.tls), witness_file=settings.witness_file
+            self._engine,
+            signer=HeadSigner.from_tls(settings.tls),
+            witness_file=settings.witness_file,
+            webhook=witness_webhook.from_settings(settings),
         )
         revocations = CompactedReplica(
             settings.kafka,

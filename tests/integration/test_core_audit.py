@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 from sqlalchemy import func, select, text
@@ -16,9 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerthub import audit, postgres
 from alerthub.audit import AuditSequencer
+from alerthub.audit_file import head_line
 from alerthub.audit_signing import HeadSigner, signature_verifier
 from alerthub.domain.audit_chain import AuditRow, Verification, verify
 from alerthub.settings import PostgresSettings, TlsSettings
+from alerthub.witness_webhook import WitnessWebhook
 
 
 @pytest.fixture
@@ -218,6 +221,62 @@ async def test_a_head_is_signed_when_its_hour_has_come(
                 break
             await asyncio.sleep(0.02)
     await chaining.stop()
+
+
+class Webhook:
+    """Notes what it is to send."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._came = asyncio.Event()
+
+    async def start(self) -> None:
+        """Nothing to begin."""
+
+    async def stop(self) -> None:
+        """Nothing to end."""
+
+    def put(self, line: str) -> None:
+        self.lines.append(line)
+        self._came.set()
+
+    async def has(self, count: int) -> None:
+        while len(self.lines) < count:
+            self._came.clear()
+            await self._came.wait()
+
+
+async def test_c16_the_webhook_gets_each_head_and_after_a_start_the_newest_again(
+    database: AsyncEngine, signer: HeadSigner
+) -> None:
+    # given a head that was signed as a process ended
+    await note(database, "entry:1")
+    (first,) = await sent_until_stopped(database, signer, at_least=0)
+
+    # when the next one starts and ends
+    await note(database, "entry:2")
+    again, second = await sent_until_stopped(database, signer, at_least=1)
+
+    # then its webhook has both
+    assert again == first
+    assert [head_line(head) for head in await audit.heads(database)] == [first, second]
+
+
+async def sent_until_stopped(database: AsyncEngine, signer: HeadSigner, *, at_least: int) -> list[str]:
+    """What one sequencer gave to its webhook; it is stopped once that is so much."""
+    webhook = Webhook()
+    chaining = AuditSequencer(
+        database,
+        signer=signer,
+        witness_file=None,
+        webhook=cast(WitnessWebhook, webhook),
+        every_seconds=0.05,
+    )
+    await chaining.start()
+    async with asyncio.timeout(5):
+        await webhook.has(at_least)
+    await chaining.stop()
+    return webhook.lines
 
 
 async def test_a_witness_that_cannot_be_written_is_told_and_rows_are_still_chained(
