@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Generator, Mapping
+from functools import partial
 from typing import Any
 
 import uvicorn
+from uvicorn.config import create_ssl_context
 
+from alerthub import web_certificates
 from alerthub.settings import TlsSettings
 from alerthub.telemetry import logger
 
@@ -22,6 +26,19 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
+
+
+def _context(config: uvicorn.Config) -> ssl.SSLContext:
+    """As uvicorn makes it, from the files as they are now."""
+    return create_ssl_context(
+        certfile=config.ssl_certfile or "",
+        keyfile=config.ssl_keyfile,
+        password=None,
+        ssl_version=config.ssl_version,
+        cert_reqs=config.ssl_cert_reqs,
+        ca_certs=config.ssl_ca_certs,
+        ciphers=config.ssl_ciphers,
+    )
 
 
 class WebServer:
@@ -61,6 +78,9 @@ class WebServer:
                 **given,
             )
         )
+        self._files = [] if tls is None else [tls.certificate_file, tls.key_file]
+        if tls is not None and "ssl_ca_certs" in given:
+            self._files.append(tls.ca_file)
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -73,6 +93,10 @@ class WebServer:
 
     async def start(self) -> None:
         """Returns once it listens. Raises OSError when the port cannot be bound."""
+        config = self._server.config
+        config.load()
+        if config.ssl is not None:
+            web_certificates.follow(config.ssl, partial(_context, config), self._files)
         self._task = asyncio.create_task(self._serve(), name="web-server")
         while not self._server.started:
             if self._task.done():
