@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from alerthub.alert_events import AlertEventTail, TailedEvent
 from alerthub.api.v1 import alert_pb2
 from alerthub.domain.errors import Retry
+from alerthub.identity import NotAuthenticatedError
 from services.console import metrics, models
 from services.console.sessions import Session, Sessions
 from services.console.views import because_of, summary_of
@@ -61,7 +62,7 @@ class Feed:
             self.ended.set()
             self._wake.set()
 
-    async def events(self) -> AsyncIterator[FeedEvent]:
+    async def events(self) -> AsyncGenerator[FeedEvent, None]:
         """What the page is told, until the stream ends. Raises what reading the snapshot raises."""
         tail = self._feeds.tail
         unsubscribe = tail.subscribe(self._take)
@@ -166,6 +167,8 @@ class Feeds:
 
     def open(self, session: Session, since: str) -> Feed:
         """A stream for this session. Raises Retry where its tail is not read yet, or it has too many."""
+        if session.ended:
+            raise NotAuthenticatedError(session.ended)
         waiting = self.tail.check()
         if waiting is not None:
             raise Retry(waiting)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from alerthub.api.v1 import alert_pb2, registry_pb2, watchlist_pb2
 from alerthub.domain.checklists import check_ticked
-from alerthub.domain.errors import AlertHubError, Conflict, Retry
+from alerthub.domain.errors import AlertHubError, Conflict, NotAllowed, Retry
 from alerthub.identity import NotAuthenticatedError
 from alerthub.telemetry import logger
 from services.console import models, views
@@ -72,6 +72,14 @@ class Handlers:
             await self._backends.close_session(session)
         except (Retry, NotAuthenticatedError):
             log.warning("session_not_closed_at_registry")
+
+    async def sign_out_of(self, cookie: str) -> None:
+        """Ends the session that this browser had, where it had one."""
+        try:
+            session = self._sessions.find(cookie)
+        except NotAuthenticatedError:
+            return
+        await self.sign_out(session)
 
     # Alerts
 
@@ -140,9 +148,7 @@ class Handlers:
             raise Conflict("alert_id", f"an alert with evidence: {found.sealed_missing_reason}")
         second = ""
         if body.second_person is not None:
-            second = await self._backends.token_of_second_person(
-                body.second_person.account, body.second_person.password, "watchlist"
-            )
+            second = await self._second_token(body.second_person)
         request = watchlist_pb2.OpenAlertRequest(
             alert_id=alert_id,
             entry_id=found.alert.entry_id,
@@ -177,6 +183,13 @@ class Handlers:
             has_picture=picture is not None,
             picture_missing_reason="" if picture is not None else missing,
         )
+
+    async def _second_token(self, person: models.SecondPerson) -> str:
+        try:
+            return await self._backends.token_of_second_person(person.account, person.password, "watchlist")
+        except NotAuthenticatedError as error:
+            # Of the other person: whoever is signed in stays so.
+            raise NotAllowed("second_person_token", error.reason) from None
 
     def picture(self, session: Session, alert_id: str) -> Picture:
         """Raises NotFound where this session has not just opened it."""

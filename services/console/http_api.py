@@ -47,7 +47,9 @@ class Parts:
     feeds: Feeds
 
 
-def _parts(request: Request) -> Parts:
+# Coroutines, though they wait for nothing: FastAPI runs what is none on a thread, and sessions and their
+# streams belong to the loop.
+async def _parts(request: Request) -> Parts:
     made: Callable[[], Parts] = request.app.state.parts
     return made()
 
@@ -55,7 +57,7 @@ def _parts(request: Request) -> Parts:
 InParts = Annotated[Parts, Depends(_parts)]
 
 
-def _session(
+async def _session(
     request: Request,
     parts: InParts,
     cookie: Annotated[str | None, Depends(_cookie)],
@@ -82,7 +84,7 @@ def calls(*methods: str, at_the_desk: bool = True) -> Any:
     session is not idle."""
     roles = roles_of(*methods)
 
-    def admitted(parts: InParts, session: InSession) -> Session:
+    async def admitted(parts: InParts, session: InSession) -> Session:
         session.require(roles)
         if at_the_desk:
             parts.sessions.touch(session)
@@ -124,6 +126,7 @@ async def sign_in(request: Request, parts: InParts, body: models.SignIn) -> Resp
     # The connection's own end: what a proxy says about others is not taken.
     address = request.client.host if request.client is not None else ""
     cookie, session = await parts.handlers.sign_in(body.account, body.password, address=address)
+    await parts.handlers.sign_out_of(request.cookies.get(SESSION_COOKIE, ""))
     answer = Response(status_code=HTTPStatus.NO_CONTENT)
     _set_cookie(answer, SESSION_COOKIE, cookie, readable=False)
     _set_cookie(answer, CSRF_COOKIE, session.csrf_token, readable=True)

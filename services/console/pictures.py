@@ -33,20 +33,20 @@ class OpenedPictures:
         self._bound_bytes = bound_bytes
         self._monotonic = monotonic
         self._bytes = 0
-        self._kept: OrderedDict[tuple[int, str], tuple[float, Picture]] = OrderedDict()
+        self._kept: OrderedDict[tuple[Session, str], tuple[float, Picture]] = OrderedDict()
 
     def put(self, session: Session, alert_id: str, picture: Picture) -> None:
-        self._drop((id(session), alert_id))
-        self._kept[(id(session), alert_id)] = (self._monotonic(), picture)
+        self._drop((session, alert_id))
+        self._kept[(session, alert_id)] = (self._monotonic(), picture)
         self._bytes += len(picture.content)
-        session.on_end(lambda _: self._drop((id(session), alert_id)))
+        session.on_end(lambda _: self._drop((session, alert_id)))
         while self._bytes > self._bound_bytes:
             self._drop(next(iter(self._kept)))
 
     def get(self, session: Session, alert_id: str) -> Picture:
         """Raises NotFound where this session has not just opened it."""
         self.sweep()
-        found = self._kept.get((id(session), alert_id))
+        found = self._kept.get((session, alert_id))
         if found is None:
             raise NotFound("alert_id", "an alert whose picture this session has just opened")
         return found[1]
@@ -57,7 +57,7 @@ class OpenedPictures:
         while self._kept and next(iter(self._kept.values()))[0] < before:
             self._drop(next(iter(self._kept)))
 
-    def _drop(self, key: tuple[int, str]) -> None:
+    def _drop(self, key: tuple[Session, str]) -> None:
         found = self._kept.pop(key, None)
         if found is not None:
             self._bytes -= len(found[1].content)

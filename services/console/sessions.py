@@ -22,9 +22,9 @@ _SECRET_BYTES = 32
 RoleValue: TypeAlias = access_pb2.Role.ValueType
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Session:
-    """One person at one browser. Times are milliseconds since 1970."""
+    """One person at one browser; equal to nothing but itself. Times are milliseconds since 1970."""
 
     account: str
     roles: frozenset[RoleValue]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.types import Receive, Scope, Send
@@ -29,10 +29,13 @@ async def feed_response(feeds: Feeds, session: Session, since: str) -> EventSour
 
 
 class _FeedResponse(EventSourceResponse):
-    def __init__(self, feeds: Feeds, feed: Feed, first: FeedEvent, events: AsyncIterator[FeedEvent]) -> None:
+    def __init__(
+        self, feeds: Feeds, feed: Feed, first: FeedEvent, events: AsyncGenerator[FeedEvent, None]
+    ) -> None:
         super().__init__(_encoded(first, events), headers={"x-accel-buffering": "no"})
         self._feeds = feeds
         self._feed = feed
+        self._events = events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         streaming = asyncio.create_task(super().__call__(scope, receive, send), name="feed")
@@ -45,6 +48,8 @@ class _FeedResponse(EventSourceResponse):
             for task in (streaming, ending):
                 task.cancel()
             await asyncio.gather(streaming, ending, return_exceptions=True)
+            # Cancelled in the midst of sending, they wait for somebody to ask for more.
+            await self._events.aclose()
             self._feeds.close(self._feed)
 
 

@@ -180,6 +180,8 @@ class Services:
         self.closed.append(session.account)
 
     async def token_of_second_person(self, account: str, password: str, audience: str) -> str:
+        if password != PASSWORD:
+            raise NotAuthenticatedError("the account or the password is wrong")
         return f"token of {account} for {audience}"
 
     async def call(self, session: Session, audience: str, work: Callable[..., Awaitable[Any]]) -> Any:

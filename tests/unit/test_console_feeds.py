@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from alerthub.alert_events import HISTORY_EVENTS
 from alerthub.domain.errors import Retry
-from alerthub.identity import RevocationEntry
+from alerthub.identity import NotAuthenticatedError, RevocationEntry
 from services.console import models
 from services.console.feeds import Feed, FeedEvent
 from services.console.sessions import Session
@@ -109,7 +109,7 @@ async def test_a_record_that_the_relay_wrote_twice_is_told_once(console: Console
         assert await page.versions(2) == [("a1", 3), ("a1", 4)]
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(before=st.integers(0, 5), missed=st.integers(0, 5), after=st.integers(1, 3))
 def test_c10_a_page_that_comes_back_gets_what_it_missed_once(
     tmp_path_factory: pytest.TempPathFactory, before: int, missed: int, after: int
@@ -280,6 +280,14 @@ async def test_s2_a_page_that_reads_nothing_is_hung_up_on_when_its_session_ends(
     async with asyncio.timeout(2):
         await serving
     assert not console.parts.feeds._open
+    assert not console.tail._subscribers
+
+
+async def test_a_session_that_ended_meanwhile_gets_no_stream(console: Console) -> None:
+    session = await console.sign_in()
+    session.end("revoked")
+    with pytest.raises(NotAuthenticatedError):
+        console.parts.feeds.open(session, "")
 
 
 async def test_what_is_streamed_is_server_sent_events_with_ids(console: Console) -> None:

@@ -10,6 +10,7 @@ from console_parts import (
     CHECKLIST,
     COMMAND,
     OPERATOR,
+    PASSWORD,
     PICTURE,
     PLATE,
     SUPERVISOR,
@@ -156,9 +157,20 @@ async def test_a_look_is_asked_for_with_its_reason_and_gives_the_identifier_and_
 async def test_over_the_cap_a_second_person_looks_over_the_shoulder(console: Console) -> None:
     await console.browser.post(
         "/api/alerts/a1/open",
-        json={"reason": "compare", "second_person": {"account": "chen", "password": "p"}},
+        json={"reason": "compare", "second_person": {"account": "chen", "password": PASSWORD}},
     )
     assert asked_for(console, "OpenAlert").second_person_token == "token of chen for watchlist"  # noqa: S105
+
+
+async def test_a_second_person_who_mistypes_signs_nobody_out(console: Console) -> None:
+    answer = await console.browser.post(
+        "/api/alerts/a1/open",
+        json={"reason": "compare", "second_person": {"account": "chen", "password": "wrong"}},
+    )
+    assert answer.status_code == 403
+    assert answer.json()["errors"][0]["field"] == "second_person_token"
+    assert "OpenAlert" not in console.services.asked
+    assert (await console.browser.get("/api/session")).status_code == 200
 
 
 async def test_where_nothing_is_sealed_nothing_is_opened(console: Console) -> None:

@@ -129,11 +129,14 @@ async def test_failures_are_counted_at_the_address_that_connects_whatever_a_head
     assert console.services.addresses == ["127.0.0.1"]
 
 
-async def test_signing_in_again_is_another_session(console: Console) -> None:
-    await console.sign_in()
-    first = console.browser.cookies["__Host-session"]
-    await console.sign_in()
-    assert console.browser.cookies["__Host-session"] != first
+async def test_signing_in_again_is_another_session_and_ends_the_one_before(console: Console) -> None:
+    first = await console.sign_in()
+    cookie = console.browser.cookies["__Host-session"]
+    second = await console.sign_in(account="wang")
+    assert console.browser.cookies["__Host-session"] != cookie
+    assert first.ended
+    assert not second.ended
+    assert console.services.closed == ["li.wei"]
 
 
 async def test_signing_out_ends_the_session_here_and_at_the_registry(console: Console) -> None:
