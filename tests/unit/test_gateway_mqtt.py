@@ -46,23 +46,31 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
+async def joined(
+    mqtt: Mqtt, folder: Path, *, instance: str = "1", **changed: Any
+) -> AsyncIterator[tuple[Gateway, MqttEdge]]:
+    """A gateway that listens at the broker."""
+    tls = mqtt.authority.issue("spiffe://alerthub/service/gateway")
+    made = await gateway(folder, tls=tls, addresses={"mqtt": mqtt.address}, instance=instance, **changed)
+    made.register("camera-2")
+    authenticator = Authenticator(made.devices, RevocationList(), failures_per_minute=10, now_ms=Clock())
+    edge = MqttEdge(made.settings, made.intake, authenticator)
+    running = asyncio.create_task(edge.run())
+    try:
+        await until(lambda: edge.not_ready_because() is None)
+        yield made, edge
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@asynccontextmanager
 async def listening(
     authority: Authority, folder: Path, **changed: Any
 ) -> AsyncIterator[tuple[Mqtt, Gateway, MqttEdge]]:
     """A broker and a gateway that listens at it."""
-    async with running_broker(authority) as mqtt:
-        tls = authority.issue("spiffe://alerthub/service/gateway")
-        made = await gateway(folder, tls=tls, addresses={"mqtt": mqtt.address}, **changed)
-        made.register("camera-2")
-        authenticator = Authenticator(made.devices, RevocationList(), failures_per_minute=10, now_ms=Clock())
-        edge = MqttEdge(made.settings, made.intake, authenticator)
-        running = asyncio.create_task(edge.run())
-        try:
-            await until(lambda: edge.not_ready_because() is None)
-            yield mqtt, made, edge
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+    async with running_broker(authority) as mqtt, joined(mqtt, folder, **changed) as (made, edge):
+        yield mqtt, made, edge
 
 
 async def test_c1_a_device_is_told_when_kafka_has_its_event_and_not_before(
@@ -195,6 +203,29 @@ async def test_of_one_login_no_more_than_a_quarter_of_the_window_waits(
             task.cancel()
         await asyncio.gather(*publishing, return_exceptions=True)
     assert len(made.broker.observations()) == 256
+
+
+def ids_of(one: Gateway) -> set[bytes]:
+    return {each.observation_id for each in one.broker.observations()}
+
+
+async def test_c1_of_several_gateways_one_has_a_message_and_who_goes_leaves_it_to_the_others(
+    authority: Authority, tmp_path: Path
+) -> None:
+    async with listening(authority, tmp_path / "1") as (mqtt, one, _), mqtt.client() as client:
+        async with joined(mqtt, tmp_path / "2", instance="2") as (two, _edge):
+            one.broker.holds = two.broker.holds = True
+            publishing = [
+                asyncio.create_task(client.publish("camera-1/cloudevents", event(f"e{number}"), qos=1))
+                for number in range(20)
+            ]
+            await until(lambda: len(ids_of(one) | ids_of(two)) == 20)
+            shared = (ids_of(one), ids_of(two))
+        # The second has gone, and acknowledged nothing.
+        one.broker.answer()
+        await asyncio.gather(*publishing)
+    assert (bool(shared[0]), bool(shared[1]), shared[0] & shared[1]) == (True, True, set())
+    assert len(ids_of(one)) == 20
 
 
 async def test_a_repeat_is_the_same_observation(authority: Authority, tmp_path: Path) -> None:
