@@ -93,10 +93,14 @@ class WitnessWebhook:
             await self._something.wait()
             try:
                 await self._deliver()
+                continue
             except (Retry, Refuse, httpx.HTTPError, OSError) as error:
-                _failures.inc()
                 log.warning("witness_not_reached", error_type=type(error).__name__)
-                await asyncio.sleep(self._retry_seconds)
+            except Exception:
+                # A loop that ended would keep heads from the witness for ever.
+                log.exception("witness_failed")
+            _failures.inc()
+            await asyncio.sleep(self._retry_seconds)
 
     async def _deliver(self) -> None:
         await self._hold_address()

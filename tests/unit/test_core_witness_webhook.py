@@ -285,15 +285,19 @@ async def test_s4_a_service_does_not_start_with_a_witness_inside(authority: Auth
         await webhook.start()
 
 
-async def test_a_name_that_does_not_resolve_yet_is_asked_for_again(
+async def test_a_name_that_does_not_resolve_yet_is_asked_for_again_whatever_went_wrong(
     witness: Witness, authority: Authority
 ) -> None:
-    answers: list[list[str]] = [[], ["127.0.0.1"]]
+    answers: list[Exception | list[str]] = [
+        Retry("no answer"),
+        LookupError("nobody foresaw this"),
+        ["127.0.0.1"],
+    ]
 
     async def resolve(host: str, port: int) -> Sequence[str]:
         found = answers.pop(0)
-        if not found:
-            raise Retry("no answer")
+        if isinstance(found, Exception):
+            raise found
         return found
 
     webhook = WitnessWebhook(
