@@ -140,6 +140,11 @@ async def list_vehicles(facts: HubFacts, plates: list[str]) -> None:
     await asyncio.sleep(max(0.0, active_from_ms / 1000 - time.time()))
 
 
+_EDGE_LINGER_SECONDS = 0.002
+"""How long an edge server collects what its cameras send."""
+_EVENTS_A_MESSAGE = 64
+
+
 @dataclass
 class EdgeServer:
     """Sends events over one stream, at a rate, and notes when each listed plate was sent."""
@@ -168,28 +173,31 @@ class EdgeServer:
         plates = random_plates(2_000)
         began = time.monotonic()
         hits = iter(listed)
-        for number in range(total):
-            behind = began + number / rate - time.monotonic()
-            if behind > 0.001:
-                await asyncio.sleep(behind)
-            plate = plates[number % len(plates)]
-            if number % every == every // 2:
-                plate = next(hits, plate)
-            now = time.time() * 1000
-            if number % every == every // 2:
-                self.sent_at_ms.setdefault(plate, now)
-            self.sent += 1
-            yield StreamEventsRequest(
-                sequence=number + 1,
-                event=DeviceEvent(
-                    device_id=cameras[number % len(cameras)],
-                    event_id=f"{began:.3f}-{number}",
-                    kind=OBSERVATION_KIND_IDENTIFIER_READ,
-                    device_time_ms=int(now),
-                    identifiers=[ReadIdentifier(kind=IDENTIFIER_KIND_PLATE, text=plate)],
-                    read_confidence=0.95,
-                ),
-            )
+        while self.sent < total:
+            due = min(total, int((time.monotonic() - began) * rate) + 1)
+            if due <= self.sent:
+                await asyncio.sleep(_EDGE_LINGER_SECONDS)
+                continue
+            first = self.sent
+            events = []
+            for number in range(first, min(due, first + _EVENTS_A_MESSAGE)):
+                plate = plates[number % len(plates)]
+                now = time.time() * 1000
+                if number % every == every // 2:
+                    plate = next(hits, plate)
+                    self.sent_at_ms.setdefault(plate, now)
+                events.append(
+                    DeviceEvent(
+                        device_id=cameras[number % len(cameras)],
+                        event_id=f"{began:.3f}-{number}",
+                        kind=OBSERVATION_KIND_IDENTIFIER_READ,
+                        device_time_ms=int(now),
+                        identifiers=[ReadIdentifier(kind=IDENTIFIER_KIND_PLATE, text=plate)],
+                        read_confidence=0.95,
+                    )
+                )
+            self.sent += len(events)
+            yield StreamEventsRequest(sequence=first + 1, event=events[0], further_events=events[1:])
 
 
 def _camera(camera: str, district: int) -> Resource:

@@ -40,6 +40,7 @@ from services.gateway.settings import GatewaySettings
 log = logger(__name__)
 
 ADAPTER = "grpc"
+MAXIMUM_FURTHER_EVENTS = 255
 HAND_VALIDATED = ("/alerthub.api.v1.IngestService/StreamEvents",)
 """Validated here: protovalidate costs ten times what the rest of an event does."""
 
@@ -110,32 +111,35 @@ class _Stream:
     async def read(self, requests: AsyncIterator[ingest_pb2.StreamEventsRequest]) -> None:
         """Takes the stream's events. Refuse for a sequence that does not rise by one; Retry when the
         gateway cannot take anything now."""
-        expected = 1
+        sequence = 1
         async for request in requests:
-            if request.sequence != expected:
-                raise Refuse("sequence", f"{expected}: it rises by one from 1")
-            expected += 1
-            self._entries.append(await self._entry(request))
-            self._changed.set()
-            while len(self._entries) >= self._settings.stream_window:
-                self._room.clear()
-                await self._room.wait()
+            if request.sequence != sequence:
+                raise Refuse("sequence", f"{sequence}: it rises by one from 1, for each event")
+            if len(request.further_events) > MAXIMUM_FURTHER_EVENTS:
+                raise Refuse("further_events", f"at most {MAXIMUM_FURTHER_EVENTS}")
+            for event in (request.event, *request.further_events):
+                self._entries.append(await self._entry(sequence, event))
+                self._changed.set()
+                sequence += 1
+                while len(self._entries) >= self._settings.stream_window:
+                    self._room.clear()
+                    await self._room.wait()
 
-    async def _entry(self, request: ingest_pb2.StreamEventsRequest) -> _Entry:
+    async def _entry(self, sequence: int, message: ingest_pb2.DeviceEvent) -> _Entry:
         try:
-            device_id = self._spoken_for(request.event.device_id)
-            event = event_of(request.event)
+            device_id = self._spoken_for(message.device_id)
+            event = event_of(message)
             self._intake.require_allowance(device_id, (event,))
             taken = await self._intake.take(device_id, AuthenticationClass.CERTIFICATE, ADAPTER, event)
-            return _Entry(request.sequence, taken=taken)
+            return _Entry(sequence, taken=taken)
         except TooManyRequests as error:
             metrics.refused.labels(ADAPTER, "too_many").inc()
-            return _Entry(request.sequence, refusal=error)
+            return _Entry(sequence, refusal=error)
         except Refuse as error:
             metrics.refused.labels(
                 ADAPTER, "not_allowed" if isinstance(error, NotAllowed) else "invalid"
             ).inc()
-            return _Entry(request.sequence, refusal=error)
+            return _Entry(sequence, refusal=error)
 
     def _spoken_for(self, device_id: str) -> str:
         """The device that the event is of: the caller itself, or one that its registration names (S3)."""

@@ -17,7 +17,7 @@ from alerthub.api.v1 import common_pb2, ingest_pb2, observation_pb2
 from alerthub.domain.errors import NotAllowed, Refuse, Retry
 from alerthub.grpc_validation import violations_of
 from alerthub.identity import Caller, CallerKind, set_current_caller
-from services.gateway.grpc_api import IngestApi, event_of
+from services.gateway.grpc_api import MAXIMUM_FURTHER_EVENTS, IngestApi, event_of
 
 EDGE_SERVER = Caller(CallerKind.DEVICE, "edge-1")
 READ = observation_pb2.OBSERVATION_KIND_IDENTIFIER_READ
@@ -156,6 +156,35 @@ async def test_a_sequence_that_does_not_rise_by_one_ends_the_stream(
 ) -> None:
     with pytest.raises(Refuse, match="sequence"):
         await stream(await edge(tmp_path), *(request(number) for number in sequences))
+
+
+def several(sequence: int, *messages: ingest_pb2.DeviceEvent) -> ingest_pb2.StreamEventsRequest:
+    first, *further = messages
+    return ingest_pb2.StreamEventsRequest(sequence=sequence, event=first, further_events=further)
+
+
+async def test_each_event_of_a_message_has_its_own_sequence(tmp_path: Path) -> None:
+    one = await edge(tmp_path)
+    responses = await stream(
+        one, several(1, event(event_id="1"), event(lane=65), event(event_id="3")), request(4)
+    )
+    refusals = [refusal for response in responses for refusal in response.refusals]
+    assert [(refusal.sequence, refusal.field) for refusal in refusals] == [(2, "event.lane")]
+    assert responses[-1].acknowledged_sequence == 4
+    assert len(one.broker.observations()) == 3
+
+
+async def test_a_sequence_counts_the_events_of_the_message_before(tmp_path: Path) -> None:
+    with pytest.raises(Refuse, match="sequence"):
+        await stream(await edge(tmp_path), several(1, event(event_id="1"), event(event_id="2")), request(2))
+
+
+async def test_a_message_of_more_events_than_allowed_is_refused_whole(tmp_path: Path) -> None:
+    one = await edge(tmp_path)
+    many = [event(event_id=str(number)) for number in range(MAXIMUM_FURTHER_EVENTS + 2)]
+    with pytest.raises(Refuse, match="further_events"):
+        await stream(one, several(1, *many))
+    assert one.broker.records == []
 
 
 async def test_without_keys_the_stream_ends_and_asks_to_come_again(tmp_path: Path) -> None:

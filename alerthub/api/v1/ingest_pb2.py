@@ -28,7 +28,7 @@ from alerthub.api.v1 import observation_pb2 as alerthub_dot_api_dot_v1_dot_obser
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61lerthub/api/v1/ingest.proto\x12\x0f\x61lerthub.api.v1\x1a\x1c\x61lerthub/api/v1/access.proto\x1a\x1c\x61lerthub/api/v1/common.proto\x1a!alerthub/api/v1/observation.proto\x1a\x1b\x62uf/validate/validate.proto\"\xb7\x04\n\x0b\x44\x65viceEvent\x12\x1c\n\tdevice_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\x08\x65vent_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12:\n\x04kind\x18\x03 \x01(\x0e\x32 .alerthub.api.v1.ObservationKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1f\n\x0e\x64\x65vice_time_ms\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12>\n\x0bidentifiers\x18\x05 \x03(\x0b\x32\x1f.alerthub.api.v1.ReadIdentifierB\x08\xbaH\x05\x92\x01\x02\x10\x08\x12\x19\n\x08track_id\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12(\n\x0fread_confidence\x18\x07 \x01(\x02\x42\x0f\xbaH\x0c\n\n\x1d\x00\x00\x80?-\x00\x00\x00\x00\x12-\n\tdirection\x18\x08 \x01(\x0e\x32\x1a.alerthub.api.v1.Direction\x12\x15\n\x04lane\x18\t \x01(\rB\x07\xbaH\x04*\x02\x18@\x12\x1b\n\x07picture\x18\n \x01(\x0c\x42\n\xbaH\x07z\x05\x18\x80\x80\x80\x01\x12\x15\n\x04make\x18\x0b \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x17\n\x06\x63olour\x18\x0c \x01(\tB\x07\xbaH\x04r\x02\x18 \x12\x1d\n\x0cplate_colour\x18\r \x01(\tB\x07\xbaH\x04r\x02\x18 \x12-\n\x04\x63\x61ll\x18\x0e \x01(\x0e\x32\x1f.alerthub.api.v1.DirectCallKind\x12+\n\x08position\x18\x0f \x01(\x0b\x32\x19.alerthub.api.v1.Position\"d\n\x0eReadIdentifier\x12\x39\n\x04kind\x18\x01 \x01(\x0e\x32\x1f.alerthub.api.v1.IdentifierKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x17\n\x04text\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"e\n\x13StreamEventsRequest\x12\x19\n\x08sequence\x18\x01 \x01(\x04\x42\x07\xbaH\x04\x32\x02(\x01\x12\x33\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x1c.alerthub.api.v1.DeviceEventB\x06\xbaH\x03\xc8\x01\x01\"f\n\x14StreamEventsResponse\x12\x1d\n\x15\x61\x63knowledged_sequence\x18\x01 \x01(\x04\x12/\n\x08refusals\x18\x02 \x03(\x0b\x32\x1d.alerthub.api.v1.EventRefusal\"A\n\x0c\x45ventRefusal\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x10\n\x08\x65xpected\x18\x03 \x01(\t2x\n\rIngestService\x12g\n\x0cStreamEvents\x12$.alerthub.api.v1.StreamEventsRequest\x1a%.alerthub.api.v1.StreamEventsResponse\"\x06\xaa\xbb\x18\x02 \x01(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61lerthub/api/v1/ingest.proto\x12\x0f\x61lerthub.api.v1\x1a\x1c\x61lerthub/api/v1/access.proto\x1a\x1c\x61lerthub/api/v1/common.proto\x1a!alerthub/api/v1/observation.proto\x1a\x1b\x62uf/validate/validate.proto\"\xb7\x04\n\x0b\x44\x65viceEvent\x12\x1c\n\tdevice_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\x08\x65vent_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12:\n\x04kind\x18\x03 \x01(\x0e\x32 .alerthub.api.v1.ObservationKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1f\n\x0e\x64\x65vice_time_ms\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12>\n\x0bidentifiers\x18\x05 \x03(\x0b\x32\x1f.alerthub.api.v1.ReadIdentifierB\x08\xbaH\x05\x92\x01\x02\x10\x08\x12\x19\n\x08track_id\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12(\n\x0fread_confidence\x18\x07 \x01(\x02\x42\x0f\xbaH\x0c\n\n\x1d\x00\x00\x80?-\x00\x00\x00\x00\x12-\n\tdirection\x18\x08 \x01(\x0e\x32\x1a.alerthub.api.v1.Direction\x12\x15\n\x04lane\x18\t \x01(\rB\x07\xbaH\x04*\x02\x18@\x12\x1b\n\x07picture\x18\n \x01(\x0c\x42\n\xbaH\x07z\x05\x18\x80\x80\x80\x01\x12\x15\n\x04make\x18\x0b \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x17\n\x06\x63olour\x18\x0c \x01(\tB\x07\xbaH\x04r\x02\x18 \x12\x1d\n\x0cplate_colour\x18\r \x01(\tB\x07\xbaH\x04r\x02\x18 \x12-\n\x04\x63\x61ll\x18\x0e \x01(\x0e\x32\x1f.alerthub.api.v1.DirectCallKind\x12+\n\x08position\x18\x0f \x01(\x0b\x32\x19.alerthub.api.v1.Position\"d\n\x0eReadIdentifier\x12\x39\n\x04kind\x18\x01 \x01(\x0e\x32\x1f.alerthub.api.v1.IdentifierKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x17\n\x04text\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"\xa6\x01\n\x13StreamEventsRequest\x12\x19\n\x08sequence\x18\x01 \x01(\x04\x42\x07\xbaH\x04\x32\x02(\x01\x12\x33\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x1c.alerthub.api.v1.DeviceEventB\x06\xbaH\x03\xc8\x01\x01\x12?\n\x0e\x66urther_events\x18\x03 \x03(\x0b\x32\x1c.alerthub.api.v1.DeviceEventB\t\xbaH\x06\x92\x01\x03\x10\xff\x01\"f\n\x14StreamEventsResponse\x12\x1d\n\x15\x61\x63knowledged_sequence\x18\x01 \x01(\x04\x12/\n\x08refusals\x18\x02 \x03(\x0b\x32\x1d.alerthub.api.v1.EventRefusal\"A\n\x0c\x45ventRefusal\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x10\n\x08\x65xpected\x18\x03 \x01(\t2x\n\rIngestService\x12g\n\x0cStreamEvents\x12$.alerthub.api.v1.StreamEventsRequest\x1a%.alerthub.api.v1.StreamEventsResponse\"\x06\xaa\xbb\x18\x02 \x01(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -67,18 +67,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMEVENTSREQUEST'].fields_by_name['sequence']._serialized_options = b'\272H\0042\002(\001'
   _globals['_STREAMEVENTSREQUEST'].fields_by_name['event']._loaded_options = None
   _globals['_STREAMEVENTSREQUEST'].fields_by_name['event']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_STREAMEVENTSREQUEST'].fields_by_name['further_events']._loaded_options = None
+  _globals['_STREAMEVENTSREQUEST'].fields_by_name['further_events']._serialized_options = b'\272H\006\222\001\003\020\377\001'
   _globals['_INGESTSERVICE'].methods_by_name['StreamEvents']._loaded_options = None
   _globals['_INGESTSERVICE'].methods_by_name['StreamEvents']._serialized_options = b'\252\273\030\002 \001'
   _globals['_DEVICEEVENT']._serialized_start=174
   _globals['_DEVICEEVENT']._serialized_end=741
   _globals['_READIDENTIFIER']._serialized_start=743
   _globals['_READIDENTIFIER']._serialized_end=843
-  _globals['_STREAMEVENTSREQUEST']._serialized_start=845
-  _globals['_STREAMEVENTSREQUEST']._serialized_end=946
-  _globals['_STREAMEVENTSRESPONSE']._serialized_start=948
-  _globals['_STREAMEVENTSRESPONSE']._serialized_end=1050
-  _globals['_EVENTREFUSAL']._serialized_start=1052
-  _globals['_EVENTREFUSAL']._serialized_end=1117
-  _globals['_INGESTSERVICE']._serialized_start=1119
-  _globals['_INGESTSERVICE']._serialized_end=1239
+  _globals['_STREAMEVENTSREQUEST']._serialized_start=846
+  _globals['_STREAMEVENTSREQUEST']._serialized_end=1012
+  _globals['_STREAMEVENTSRESPONSE']._serialized_start=1014
+  _globals['_STREAMEVENTSRESPONSE']._serialized_end=1116
+  _globals['_EVENTREFUSAL']._serialized_start=1118
+  _globals['_EVENTREFUSAL']._serialized_end=1183
+  _globals['_INGESTSERVICE']._serialized_start=1185
+  _globals['_INGESTSERVICE']._serialized_end=1305
 # @@protoc_insertion_point(module_scope)

@@ -118,19 +118,27 @@ class StreamEventsRequest(_message.Message):
 
     SEQUENCE_FIELD_NUMBER: _builtins.int
     EVENT_FIELD_NUMBER: _builtins.int
+    FURTHER_EVENTS_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Ascending by one, from 1, for this stream."""
+    """Of `event`. Ascending by one for each event, from 1, for this stream."""
     @_builtins.property
     def event(self) -> Global___DeviceEvent: ...
+    @_builtins.property
+    def further_events(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceEvent]:
+        """What else is there to send now, of the sequences that follow: at a high rate a message costs both sides more than
+        an event does.
+        """
+
     def __init__(
         self,
         *,
         sequence: _builtins.int = ...,
         event: Global___DeviceEvent | None = ...,
+        further_events: _abc.Iterable[Global___DeviceEvent] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "further_events", b"further_events", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
