@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import uuid
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from gateway_hub import Camera, GatewayHub, running_gateway
 
 from alerthub.api.v1 import common_pb2, observation_pb2
+from alerthub.domain.http_digest import password_of
 from alerthub.domain.partitioning import partition_of
 from alerthub.embedded.infrastructure import Infrastructure
 
@@ -55,6 +58,22 @@ async def test_a_read_is_acknowledged_and_on_kafka(hub: GatewayHub, cameras: dic
     assert observation.authorisation_id == f"check-{camera.device_id}"
     assert observation.authentication_class == common_pb2.AUTHENTICATION_CLASS_PASSWORD_OVER_TLS
     assert len(observation.identifiers[0].tokens[0]) == 16
+
+
+async def test_a_camera_that_knows_nothing_but_digest_is_taken(
+    hub: GatewayHub, cameras: dict[str, Camera]
+) -> None:
+    camera = await camera_of(hub, cameras)
+    since = await hub.ends("observations")
+    key = hub.infrastructure.folder.digest_key_file.read_bytes().strip()
+    password = password_of(key, camera.device_id, hashlib.sha256(camera.secret.encode()).digest())
+    async with hub.client() as client:
+        answer = await client.post(
+            "/v1/ingest/cloudevents/digest", json=read_of(), auth=httpx.DigestAuth(camera.device_id, password)
+        )
+    assert (answer.status_code, answer.json()) == (200, {"acknowledged": 1})
+    ((_, observation),) = await hub.observations(since, 1, device_id=camera.device_id)
+    assert observation.authentication_class == common_pb2.AUTHENTICATION_CLASS_PASSWORD_OVER_TLS
 
 
 async def test_nothing_readable_of_a_read_is_on_kafka(hub: GatewayHub, cameras: dict[str, Camera]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import asyncpg
 import confluent_kafka
@@ -195,6 +196,24 @@ def test_an_access_rule_that_is_not_in_the_table_is_removed(
         assert kafka.apply_permissions(admin, table) == (0, surplus)
     finally:
         assert kafka.apply_permissions(admin, PERMISSIONS) == (surplus, 0)
+
+
+def test_a_folder_of_an_older_version_gets_the_users_that_came_since(
+    kafka_settings: Callable[[str], KafkaSettings], unique: Callable[[str], str], tmp_path: Path
+) -> None:
+    admin = kafka.administrator(kafka_settings("admin"))
+    newcomer, password_file = unique("newcomer"), tmp_path / "password"
+    password_file.write_text("a-long-random-password")
+    passwords = {newcomer: "a-long-random-password", "gateway": "not the gateway's"}
+    assert kafka.add_users(admin, passwords) == [newcomer]
+    assert kafka.add_users(admin, passwords) == []
+    known = kafka_settings("gateway")
+    for settings in (
+        known,
+        known.model_copy(update={"username": newcomer, "password_file": password_file}),
+    ):
+        # Kafka answers nobody who has no user or another password; without rules there is no topic to see.
+        assert kafka.administrator(settings).list_topics(timeout=10).brokers
 
 
 async def connect(settings: PostgresSettings, password: str | None = None) -> asyncpg.Connection:
