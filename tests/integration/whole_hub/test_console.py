@@ -428,6 +428,21 @@ async def test_who_signs_out_is_out_at_the_registry_too(
     await browser.get("/api/alerts", 401)
 
 
+async def test_a_session_outlives_a_registry_that_was_killed(
+    hub: RunningHub, town: Town, browser: Browser
+) -> None:
+    # given somebody who has not asked watchlist for anything yet
+    plate, entry_id = await town.list_plate(PERSON)
+    await town.read(plate)
+    card = await browser.alert_of(entry_id)
+
+    await asyncio.to_thread(hub.kill, "registry")
+
+    # then the token for it is given by the registry that was started again
+    opened = await browser.post(f"/api/alerts/{card['summary']['alert_id']}/open", reason="compare")
+    assert opened["identifier"] == plate
+
+
 async def test_a_console_that_was_killed_signs_everybody_out_and_lets_them_in_again(
     hub: RunningHub, town: Town, browser: Browser
 ) -> None:
