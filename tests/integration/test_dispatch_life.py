@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Callable
 from typing import Any
 
 import grpc
 import pytest
-from sqlalchemy.exc import DBAPIError
 
 from alerthub import kafka
 from alerthub.api.v1 import alert_pb2, common_pb2, observation_pb2, patrol_pb2, watchlist_pb2
-from alerthub.domain.deadlines import DeadlineTimes
-from alerthub.postgres import violated_constraint
-from services.dispatch.timers import Timers
-from services.dispatch.work import Surroundings
 from tests.integration.dispatch_support import (
     OPERATOR,
     OTHER_TOKEN,
@@ -95,33 +89,6 @@ async def test_c6_repeats_fold_into_one_alert_and_every_raised_id_is_kept(
     assert [row[0] for row in raised] == ["joined", "joined", "opened"]
 
 
-async def test_c6_the_database_allows_one_open_alert_a_fold_key(
-    hub: Hub, unique: Callable[[str], str]
-) -> None:
-    alert = await _opened(hub, watchlist_hit(unique("entry"), policy=CONFIRM_FIRST))
-
-    with pytest.raises(DBAPIError) as refused:
-        await _copy(hub, alert.alert_id, alert_id="'copy'", basis_raised_id="'\\x00'::bytea")
-
-    assert violated_constraint(refused.value) == "alert_one_open_per_fold_key"
-
-
-async def _copy(hub: Hub, of: str, /, **changed: str) -> None:
-    """Inserts a copy of the alert with columns changed, past all code."""
-    columns = [
-        row[0]
-        for row in await hub.sql(
-            "SELECT column_name FROM information_schema.columns WHERE table_name = 'alert' "
-            "AND table_schema = current_schema() AND column_name <> 'ordinal'"
-        )
-    ]
-    chosen = ", ".join(changed.get(name, name) for name in columns)
-    await hub.sql(
-        f"INSERT INTO alert ({', '.join(columns)}) SELECT {chosen} FROM alert WHERE alert_id = :of",  # noqa: S608
-        of=of,
-    )
-
-
 async def test_a_record_that_cannot_be_decoded_is_put_aside_and_the_next_is_taken(
     hub: Hub, unique: Callable[[str], str]
 ) -> None:
@@ -159,72 +126,6 @@ async def test_refusal_6_a_person_alert_waits_whatever_policy_it_came_with(
     assert (alert.status, alert.policy, len(alert.assignments)) == (AWAITING, CONFIRM_FIRST, 0)
 
 
-async def test_refusal_6_the_database_refuses_a_person_alert_that_is_sent_at_once(
-    hub: Hub, unique: Callable[[str], str]
-) -> None:
-    alert = await _opened(hub, watchlist_hit(unique("entry"), names_person=True))
-
-    with pytest.raises(DBAPIError) as refused:
-        await hub.sql("UPDATE alert SET policy = 'send_at_once' WHERE alert_id = :id", id=alert.alert_id)
-
-    assert violated_constraint(refused.value) == "person_alert_is_confirmed_first"
-
-
-@pytest.mark.parametrize("status", ["dispatching", "accepted", "escalated", "closed"])
-async def test_refusal_6_the_database_refuses_a_person_alert_that_goes_on_unconfirmed(
-    hub: Hub, unique: Callable[[str], str], status: str
-) -> None:
-    alert = await _opened(hub, watchlist_hit(unique("entry"), names_person=True))
-
-    with pytest.raises(DBAPIError) as refused:
-        await hub.sql(
-            "UPDATE alert SET status = :status, outcome = 'found' WHERE alert_id = :id",
-            status=status,
-            id=alert.alert_id,
-        )
-
-    assert violated_constraint(refused.value) == "dispatched_alert_was_confirmed"
-
-
-async def test_refusal_6_the_database_refuses_an_assignment_of_an_unconfirmed_alert(
-    hub: Hub, unique: Callable[[str], str]
-) -> None:
-    alert = await _opened(hub, watchlist_hit(unique("entry"), names_person=True))
-
-    with pytest.raises(DBAPIError):
-        await hub.sql(
-            "INSERT INTO assignment VALUES ('x', :id, 0, 'u', 'offered', 1, 0, 0, '{}', false, '')",
-            id=alert.alert_id,
-        )
-
-
-async def test_c14_the_database_refuses_a_second_owner(hub: Hub, unique: Callable[[str], str]) -> None:
-    car = unique("car")
-    await hub.units(unit(car, jurisdiction=car))
-    alert = await _opened(hub, watchlist_hit(unique("entry"), jurisdiction=car))
-    assert alert.assignments
-
-    with pytest.raises(DBAPIError) as refused:
-        await hub.sql(
-            "INSERT INTO assignment VALUES ('x', :id, 9, 'u', 'accepted', 1, 0, 0, '{}', false, '')",
-            id=alert.alert_id,
-        )
-
-    assert violated_constraint(refused.value) == "assignment_one_live_per_alert"
-
-
-async def test_the_database_keeps_an_end_final(hub: Hub, unique: Callable[[str], str]) -> None:
-    alert = await _opened(hub, watchlist_hit(unique("entry"), policy=CONFIRM_FIRST))
-    await hub.as_person("li", OPERATOR).RejectAlert(
-        alert_pb2.RejectAlertRequest(command_id=command(), alert_id=alert.alert_id, reason="another colour")
-    )
-
-    with pytest.raises(DBAPIError):
-        await hub.sql(
-            "UPDATE alert SET status = 'awaiting_confirmation' WHERE alert_id = :id", id=alert.alert_id
-        )
-
-
 async def test_a_device_that_proves_itself_weakly_never_sends_at_once(
     hub: Hub, unique: Callable[[str], str]
 ) -> None:
@@ -251,98 +152,6 @@ async def test_a_person_alert_without_a_picture_is_confirmed_by_a_supervisor_onl
     answer = await hub.as_person("zhao", SUPERVISOR).ConfirmAlert(request)
     assert answer.alert.confirmed_by == "person:zhao"
     assert [each.unit_id for each in answer.alert.assignments] == [car]
-
-
-# Refusal 7: entries that end
-
-
-async def test_refusal_7_an_entry_withdrawn_in_flight_opens_nothing(
-    hub: Hub, unique: Callable[[str], str]
-) -> None:
-    # given a hit that was raised before the withdrawal, and comes after it
-    entry_id = unique("entry")
-    raised = watchlist_hit(entry_id, entry_version=2)
-    await hub.entry(entry_id, 3, WITHDRAWN)
-
-    async def applied() -> bool:
-        return bool(
-            await hub.sql("SELECT 1 FROM entry_status WHERE entry_id = :id AND NOT active", id=entry_id)
-        )
-
-    await eventually(applied)
-
-    # when it comes
-    await hub.raise_alert(raised)
-
-    # then it is known, and opened nothing
-    async def taken() -> list[Any]:
-        return await hub.sql("SELECT alert_id, disposition FROM raised")
-
-    assert [tuple(row) for row in await eventually(taken)] == [(None, "entry_ended")]
-    assert await hub.alerts() == []
-
-
-async def test_refusal_7_a_withdrawal_cancels_the_open_alert_within_a_second(
-    hub: Hub, unique: Callable[[str], str]
-) -> None:
-    entry_id = unique("entry")
-    alert = await _opened(hub, watchlist_hit(entry_id))
-    began = time.monotonic()
-
-    await hub.entry(entry_id, 3, WITHDRAWN)
-
-    cancelled = await hub.alert(alert.alert_id, lambda each: each.status == CANCELLED)
-    assert time.monotonic() - began < 2.0
-    assert "withdrawn" in cancelled.cancelled_reason
-
-
-async def test_c8_an_older_version_of_an_entry_changes_nothing(
-    hub: Hub, unique: Callable[[str], str]
-) -> None:
-    entry_id, other = unique("entry"), unique("entry")
-    alert = await _opened(hub, watchlist_hit(entry_id, entry_version=4, policy=CONFIRM_FIRST))
-
-    await hub.entry(entry_id, 3, WITHDRAWN)
-    await hub.entry(other, 1)
-
-    async def applied() -> bool:
-        return bool(await hub.sql("SELECT 1 FROM entry_status WHERE entry_id = :id", id=other))
-
-    await eventually(applied)
-    known = await hub.sql("SELECT version, active FROM entry_status WHERE entry_id = :id", id=entry_id)
-    assert tuple(known[0]) == (4, True)
-    assert alert.status == AWAITING
-
-
-async def test_refusal_7_an_entry_that_expires_cancels_without_any_message(
-    hub: Hub, unique: Callable[[str], str]
-) -> None:
-    raised = watchlist_hit(unique("entry"), policy=CONFIRM_FIRST, valid_for_ms=2_500)
-    alert = await _opened(hub, raised)
-    assert alert.status == AWAITING
-
-    cancelled = await hub.alert(alert.alert_id, lambda each: each.status == CANCELLED)
-
-    assert "ended" in cancelled.cancelled_reason
-
-
-async def test_c8_an_alert_whose_entry_has_ended_is_not_confirmed(
-    hub: Hub, unique: Callable[[str], str]
-) -> None:
-    # given an open alert and an entry that ends before the cancellation has run
-    entry_id = unique("entry")
-    alert = await _opened(hub, watchlist_hit(entry_id, policy=CONFIRM_FIRST))
-    await hub.sql("UPDATE entry_status SET active = false WHERE entry_id = :id", id=entry_id)
-
-    # when it is confirmed at once
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await hub.as_person("li", OPERATOR).ConfirmAlert(
-            alert_pb2.ConfirmAlertRequest(command_id=command(), alert_id=alert.alert_id)
-        )
-
-    # then that is refused, however near the cancellation is
-    assert _code(refused.value) is grpc.StatusCode.FAILED_PRECONDITION
-    await hub.alert(alert.alert_id, lambda each: each.status == CANCELLED)
 
 
 # Commands
@@ -620,107 +429,3 @@ async def test_an_ended_alerts_tokens_and_evidence_are_forgotten_in_time(
         "UNION SELECT alert_id FROM sighting WHERE token <> ''"
     )
     assert [row[0] for row in with_tokens] == [fresh.alert_id]
-
-
-class TestAfterAnOutage:
-    """With a delivery deadline that is over before anybody looks at it, and a grace."""
-
-    @pytest.fixture
-    def settings_changed(self) -> dict[str, object]:
-        return {"delivery_deadline_ms": 500, "outage_grace_ms": 3_000}
-
-    async def test_c14_an_overdue_deadline_waits_for_the_receipt_that_is_queued(
-        self, hub: Hub, unique: Callable[[str], str]
-    ) -> None:
-        # given an alert whose delivery deadline passes while nobody watches deadlines
-        car = unique("car")
-        await hub.units(unit(car, jurisdiction=car))
-        await hub.service.timers.stop()
-        alert = await _opened(hub, watchlist_hit(unique("entry"), jurisdiction=car))
-
-        async def overdue() -> bool:
-            return bool(await hub.sql("SELECT 1 FROM deadline WHERE due_at < clock_timestamp()"))
-
-        await eventually(overdue)
-
-        # when watching begins again, then nothing fires, and the queued receipt counts
-        again = Timers(hub.service.engine, Surroundings(hub.service.fleet, DeadlineTimes()), grace_ms=3_000)
-        assert await again.fire_due() == 0
-        receipt = patrol_pb2.Receipt(
-            alert_id=alert.alert_id, assignment_id=alert.assignments[0].assignment_id
-        )
-        assert (await hub.answer("t1", car, receipt=receipt)).result == DONE
-
-        # and once the grace is over the deadline is void
-        async def taken() -> int:
-            return await again.fire_due()
-
-        assert await eventually(taken) == 1
-        after = await hub.alert(alert.alert_id)
-        assert after.assignments[0].status == alert_pb2.ASSIGNMENT_STATUS_DELIVERED
-
-
-class TestDeadlines:
-    """With short waits."""
-
-    @pytest.fixture
-    def settings_changed(self) -> dict[str, object]:
-        return {
-            "confirmation_deadline_ms": 1_000,
-            "delivery_deadline_ms": 1_000,
-            "acknowledgement_deadline_ms": 1_000,
-            "outage_grace_ms": 0,
-        }
-
-    async def test_c14_no_receipt_then_the_next_unit_then_no_answer_then_the_supervisor(
-        self, hub: Hub, unique: Callable[[str], str]
-    ) -> None:
-        # given two units, neither of which answers; the second one's terminal shows the alert
-        near, far, east = unique("near"), unique("far"), unique("east")
-        await hub.units(unit(near, jurisdiction=east), unit(far, jurisdiction=east, latitude=38.5))
-        raised = watchlist_hit(unique("entry"), jurisdiction=east)
-        await hub.raise_alert(raised)
-        alert_id = raised.raised_id.hex()
-
-        # when the first one's receipt does not come, the next is asked
-        alert = await hub.alert(alert_id, lambda each: len(each.assignments) == 2)
-        assert alert.assignments[0].status == alert_pb2.ASSIGNMENT_STATUS_TIMED_OUT
-        second = alert.assignments[1]
-        receipt = patrol_pb2.Receipt(alert_id=alert_id, assignment_id=second.assignment_id)
-        assert (await hub.answer("t2", far, receipt=receipt)).result == DONE
-
-        # then, when its answer does not come, the supervisor is
-        alert = await hub.alert(alert_id, lambda each: each.status == ESCALATED)
-        assert alert.assignments[1].delivered_at_ms > 0
-        assert not alert.call_by_radio
-
-        # and a late acceptance makes no owner
-        accept = patrol_pb2.AcceptAssignment(alert_id=alert_id, assignment_id=second.assignment_id)
-        assert (await hub.answer("t2", far, accept=accept)).result == SUPERSEDED
-        assert (await hub.alert(alert_id)).status == ESCALATED
-        late = await hub.sql("SELECT 1 FROM audit_entry WHERE action = 'late_accept'")
-        assert len(late) == 1
-
-    async def test_an_answer_in_time_stops_the_deadline(self, hub: Hub, unique: Callable[[str], str]) -> None:
-        car = unique("car")
-        await hub.units(unit(car, jurisdiction=car))
-        alert = await _opened(hub, watchlist_hit(unique("entry"), jurisdiction=car))
-        accept = patrol_pb2.AcceptAssignment(
-            alert_id=alert.alert_id, assignment_id=alert.assignments[0].assignment_id
-        )
-        assert (await hub.answer("t1", car, accept=accept)).result == DONE
-
-        async def no_deadline_left() -> bool:
-            return not await hub.sql("SELECT 1 FROM deadline")
-
-        await eventually(no_deadline_left)
-        assert (await hub.alert(alert.alert_id)).status == alert_pb2.ALERT_STATUS_ACCEPTED
-
-    async def test_an_overdue_confirmation_is_told_once(self, hub: Hub, unique: Callable[[str], str]) -> None:
-        alert = await _opened(hub, watchlist_hit(unique("entry"), policy=CONFIRM_FIRST))
-
-        async def told() -> list[Any]:
-            return await hub.sql("SELECT 1 FROM audit_entry WHERE action = 'alert_confirmation_overdue'")
-
-        assert len(await eventually(told)) == 1
-        assert (await hub.alert(alert.alert_id)).status == AWAITING

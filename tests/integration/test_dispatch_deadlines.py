@@ -1,0 +1,137 @@
+"""Deadlines that fire, and the grace after an outage (C14), on real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from alerthub.api.v1 import alert_pb2, common_pb2, patrol_pb2
+from alerthub.domain.deadlines import DeadlineTimes
+from services.dispatch.timers import Timers
+from services.dispatch.work import Surroundings
+from tests.integration.dispatch_support import (
+    Hub,
+    eventually,
+    hub_fixture,  # noqa: F401 - pytest finds it by its name
+    settings_changed_fixture,  # noqa: F401 - pytest finds it by its name
+    start_dispatch_fixture,  # noqa: F401 - pytest finds it by its name
+    unit,
+    watchlist_hit,
+)
+
+ESCALATED = alert_pb2.ALERT_STATUS_ESCALATED
+CONFIRM_FIRST = common_pb2.DISPATCH_POLICY_CONFIRM_FIRST
+DONE = patrol_pb2.CommandAnswer.RESULT_DONE
+SUPERSEDED = patrol_pb2.CommandAnswer.RESULT_SUPERSEDED
+AWAITING = alert_pb2.ALERT_STATUS_AWAITING_CONFIRMATION
+
+
+async def _opened(hub: Hub, raised: alert_pb2.AlertRaised) -> alert_pb2.Alert:
+    await hub.raise_alert(raised)
+    return await hub.alert(raised.raised_id.hex())
+
+
+class TestAfterAnOutage:
+    """With a delivery deadline that is over before anybody looks at it, and a grace."""
+
+    @pytest.fixture
+    def settings_changed(self) -> dict[str, object]:
+        return {"delivery_deadline_ms": 500, "outage_grace_ms": 3_000}
+
+    async def test_c14_an_overdue_deadline_waits_for_the_receipt_that_is_queued(
+        self, hub: Hub, unique: Callable[[str], str]
+    ) -> None:
+        # given an alert whose delivery deadline passes while nobody watches deadlines
+        car = unique("car")
+        await hub.units(unit(car, jurisdiction=car))
+        await hub.service.timers.stop()
+        alert = await _opened(hub, watchlist_hit(unique("entry"), jurisdiction=car))
+
+        async def overdue() -> bool:
+            return bool(await hub.sql("SELECT 1 FROM deadline WHERE due_at < clock_timestamp()"))
+
+        await eventually(overdue)
+
+        # when watching begins again, then nothing fires, and the queued receipt counts
+        again = Timers(hub.service.engine, Surroundings(hub.service.fleet, DeadlineTimes()), grace_ms=3_000)
+        assert await again.fire_due() == 0
+        receipt = patrol_pb2.Receipt(
+            alert_id=alert.alert_id, assignment_id=alert.assignments[0].assignment_id
+        )
+        assert (await hub.answer("t1", car, receipt=receipt)).result == DONE
+
+        # and once the grace is over the deadline is void
+        async def taken() -> int:
+            return await again.fire_due()
+
+        assert await eventually(taken) == 1
+        after = await hub.alert(alert.alert_id)
+        assert after.assignments[0].status == alert_pb2.ASSIGNMENT_STATUS_DELIVERED
+
+
+class TestDeadlines:
+    """With short waits."""
+
+    @pytest.fixture
+    def settings_changed(self) -> dict[str, object]:
+        return {
+            "confirmation_deadline_ms": 1_000,
+            "delivery_deadline_ms": 1_000,
+            "acknowledgement_deadline_ms": 1_000,
+            "outage_grace_ms": 0,
+        }
+
+    async def test_c14_no_receipt_then_the_next_unit_then_no_answer_then_the_supervisor(
+        self, hub: Hub, unique: Callable[[str], str]
+    ) -> None:
+        # given two units, neither of which answers; the second one's terminal shows the alert
+        near, far, east = unique("near"), unique("far"), unique("east")
+        await hub.units(unit(near, jurisdiction=east), unit(far, jurisdiction=east, latitude=38.5))
+        raised = watchlist_hit(unique("entry"), jurisdiction=east)
+        await hub.raise_alert(raised)
+        alert_id = raised.raised_id.hex()
+
+        # when the first one's receipt does not come, the next is asked
+        alert = await hub.alert(alert_id, lambda each: len(each.assignments) == 2)
+        assert alert.assignments[0].status == alert_pb2.ASSIGNMENT_STATUS_TIMED_OUT
+        second = alert.assignments[1]
+        receipt = patrol_pb2.Receipt(alert_id=alert_id, assignment_id=second.assignment_id)
+        assert (await hub.answer("t2", far, receipt=receipt)).result == DONE
+
+        # then, when its answer does not come, the supervisor is
+        alert = await hub.alert(alert_id, lambda each: each.status == ESCALATED)
+        assert alert.assignments[1].delivered_at_ms > 0
+        assert not alert.call_by_radio
+
+        # and a late acceptance makes no owner
+        accept = patrol_pb2.AcceptAssignment(alert_id=alert_id, assignment_id=second.assignment_id)
+        assert (await hub.answer("t2", far, accept=accept)).result == SUPERSEDED
+        assert (await hub.alert(alert_id)).status == ESCALATED
+        late = await hub.sql("SELECT 1 FROM audit_entry WHERE action = 'late_accept'")
+        assert len(late) == 1
+
+    async def test_an_answer_in_time_stops_the_deadline(self, hub: Hub, unique: Callable[[str], str]) -> None:
+        car = unique("car")
+        await hub.units(unit(car, jurisdiction=car))
+        alert = await _opened(hub, watchlist_hit(unique("entry"), jurisdiction=car))
+        accept = patrol_pb2.AcceptAssignment(
+            alert_id=alert.alert_id, assignment_id=alert.assignments[0].assignment_id
+        )
+        assert (await hub.answer("t1", car, accept=accept)).result == DONE
+
+        async def no_deadline_left() -> bool:
+            return not await hub.sql("SELECT 1 FROM deadline")
+
+        await eventually(no_deadline_left)
+        assert (await hub.alert(alert.alert_id)).status == alert_pb2.ALERT_STATUS_ACCEPTED
+
+    async def test_an_overdue_confirmation_is_told_once(self, hub: Hub, unique: Callable[[str], str]) -> None:
+        alert = await _opened(hub, watchlist_hit(unique("entry"), policy=CONFIRM_FIRST))
+
+        async def told() -> list[Any]:
+            return await hub.sql("SELECT 1 FROM audit_entry WHERE action = 'alert_confirmation_overdue'")
+
+        assert len(await eventually(told)) == 1
+        assert (await hub.alert(alert.alert_id)).status == AWAITING
