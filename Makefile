@@ -15,10 +15,10 @@ SETUP := .venv/.installed .venv/.jars $(WEB)/dist/.built
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup web demo test test-unit lint format protos selftest accept bench clean
+.PHONY: help setup web browser screenshots demo test test-unit lint format protos selftest accept bench clean
 
 help: ## Lists the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(SETUP) ## Installs everything below this folder: .venv from the lock file, and the Kafka jars
 
@@ -44,10 +44,16 @@ $(WEB)/dist/.built: $(WEB)/node_modules/.installed $(WEB_SOURCES)
 	@echo "Building the console's page"
 	@cd $(WEB) && PATH="$$PATH:$(NODE_BIN)" npm run --silent build -- --logLevel warn && touch dist/.built
 
+browser: ## Installs Chromium and a font for Chinese where they are missing and apt may; else says what to install
+	@tools/install_browser.sh
+
+screenshots: setup browser ## Takes the pictures of the console in docs/screenshots
+	$(BIN)/python tests/e2e/screenshots.py docs/screenshots
+
 demo: setup ## Starts the hub with a demo city and shows what happens; Ctrl-C stops all of it
 	@$(BIN)/alerthub up --demo
 
-test: setup ## Passes all tests on real Kafka, PostgreSQL and gRPC; prints coverage
+test: setup browser ## Passes all tests on real Kafka, PostgreSQL and gRPC; prints coverage
 	@$(BIN)/coverage erase
 	cd $(WEB) && PATH="$$PATH:$(NODE_BIN)" npm test --silent
 	$(BIN)/pytest tests/unit tests/contract -n auto --cov --cov-report=

@@ -36,7 +36,7 @@ from alerthub.embedded.folder import HubFolder
 from alerthub.simulator.demo_city import demo_city
 from alerthub.simulator.device import DeviceLogin, gateway_client, send
 from alerthub.simulator.jpeg import street
-from alerthub.simulator.shapes import PlateRead, hikvision_anpr, new_event_id
+from alerthub.simulator.shapes import Payload, PlateRead, hikvision_anpr, new_event_id, standing_vehicle
 from alerthub.simulator.traffic import random_plate
 from alerthub.terminal.enrolment import enrol
 
@@ -44,6 +44,7 @@ PERSON = "wanted_person_vehicle"
 VEHICLE = "stolen_vehicle"
 CAMERA = "demo-camera-01"
 OTHER_CAMERA = "demo-camera-04"
+PARKING_SENSOR = "demo-parking-01"
 OFFICER = "officer-1"
 _START_SECONDS = 90.0
 _LONGEST_SECONDS = 20.0
@@ -152,9 +153,14 @@ class Office:
     def withdraws(self, listed: Listed) -> None:
         self._run(self._withdraw(listed))
 
-    def drives_past(self, listed: Listed, camera: str = CAMERA, *, confidence: int = 96) -> None:
+    def drives_past(self, listed: Listed, camera: str = CAMERA, *, picture: bytes = b"") -> None:
         """Returns once the gateway has acknowledged it."""
-        self._run(self._drive(listed.plate, camera, confidence))
+        self._run(self._drive(listed.plate, camera, picture))
+
+    def stands(self, track: str, sensor: str = PARKING_SENSOR) -> None:
+        """A vehicle stands in the sensor's zone now."""
+        payload = standing_vehicle(sensor, track=track, time_ms=now_ms(), event_id=new_event_id())
+        self._run(self._send(sensor, "cloudevents", payload))
 
     def alert_of(self, listed: Listed) -> Alert:
         """The alert of this vehicle, as dispatch has it."""
@@ -188,11 +194,11 @@ class Office:
             applied = await registry.ApplyResources(
                 ApplyResourcesRequest(command_id=str(uuid.uuid4()), resources=city.resources), timeout=15
             )
-            for camera in city.cameras:
+            for device in (*city.cameras, *city.parking_sensors):
                 issued = await registry.IssueDeviceCredential(
-                    IssueDeviceCredentialRequest(device_id=camera), timeout=15
+                    IssueDeviceCredentialRequest(device_id=device), timeout=15
                 )
-                self._secrets[camera] = str(issued.secret)
+                self._secrets[device] = str(issued.secret)
             code = await registry.CreateEnrolmentCode(
                 CreateEnrolmentCodeRequest(terminal_id="patrol-terminal", unit_id=city.units[0]), timeout=15
             )
@@ -249,13 +255,14 @@ class Office:
             )
             await watchlist_pb2_grpc.WatchlistServiceStub(channel).WithdrawEntry(request, timeout=15)
 
-    async def _drive(self, plate: str, camera: str, confidence: int) -> None:
-        read = PlateRead(plate=plate, time_ms=now_ms(), event_id=new_event_id(), confidence=confidence)
+    async def _drive(self, plate: str, camera: str, picture: bytes) -> None:
+        read = PlateRead(plate=plate, time_ms=now_ms(), event_id=new_event_id())
+        await self._send(camera, "hikvision-anpr", hikvision_anpr(read, picture or street(self._chance)))
+
+    async def _send(self, device: str, adapter: str, payload: Payload) -> None:
         gateway_url = str(self.folder.read_hub()["gateway_url"])
         async with gateway_client(gateway_url, self.folder.ca_file) as client:
-            login = DeviceLogin(camera, self._secrets[camera])
-            picture = street(self._chance)
-            await send(client, login, "hikvision-anpr", hikvision_anpr(read, picture))
+            await send(client, DeviceLogin(device, self._secrets[device]), adapter, payload)
 
     async def _become(self, listed: Listed, holds: Callable[[Alert], bool], what: str) -> Alert:
         deadline = time.monotonic() + _LONGEST_SECONDS
