@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 
 import type { MapDevice, MapUnit } from '../src/api/types'
-import { alertFeatures, unitFeatures, wayFeatures } from '../src/map/features'
+import { alertFeatures, districtLabels, unitFeatures, wayFeatures } from '../src/map/features'
 import { boundsOf, districts, grid, hull } from '../src/map/geometry'
 import { summary } from './sample'
 
@@ -42,6 +42,9 @@ describe('the map', () => {
     const ring = found.features[0]?.geometry.coordinates[0] ?? []
     expect(ring.length).toBeGreaterThan(3)
     expect(ring[0]).toEqual(ring[ring.length - 1])
+    const labels = districtLabels(found).features
+    expect(labels.map((each) => each.properties?.name)).toEqual(['station', 'market'])
+    expect(labels[0]?.geometry.coordinates[1]).toBe(Math.max(...ring.map((each) => each[1] ?? 0)))
   })
 
   test('bounds of 21,100 places fit the stack, and the grid covers them', () => {

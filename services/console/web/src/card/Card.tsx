@@ -7,7 +7,7 @@ import { useFeed } from '../feed/store'
 import { localized } from '../i18n'
 import { useKeys } from '../keys/keys'
 import { KindMark } from '../look/KindMark'
-import { alertName, shortId } from '../look/names'
+import { alertName, personName, shortId } from '../look/names'
 import { SeverityMark } from '../look/SeverityMark'
 import { age, moment, useNow } from '../look/time'
 import { useMapFocus } from '../map/focus'
@@ -109,7 +109,7 @@ function PersonBand({ card }: { card: AlertCard }): JSX.Element {
       <span>
         {card.confirmed_at_ms === null
           ? t('card.personFirst')
-          : t('card.personConfirmed', { who: card.confirmed_by, time: moment(card.confirmed_at_ms, now) })}
+          : t('card.personConfirmed', { who: personName(card.confirmed_by), time: moment(card.confirmed_at_ms, now) })}
       </span>
     </div>
   )

@@ -2,6 +2,7 @@ import type { JSX } from 'react'
 import { useTranslation } from 'react-i18next'
 
 import type { AlertCard } from '../api/types'
+import { personName } from '../look/names'
 import { duration, moment, useNow } from '../look/time'
 
 /** What happened, who was asked and why, and every sighting. */
@@ -49,7 +50,7 @@ function Life({ card }: { card: AlertCard }): JSX.Element {
           <li key={`${each.at_ms}-${each.kind}-${index}`} className={`life-${each.kind}`}>
             <time>{moment(each.at_ms, now)}</time>
             <strong>{t(`life.${each.kind}`)}</strong>
-            <span>{[each.who, each.detail].filter(Boolean).join(' · ')}</span>
+            <span>{[personName(each.who), each.detail].filter(Boolean).join(' · ')}</span>
           </li>
         ))}
       </ol>

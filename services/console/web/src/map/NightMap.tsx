@@ -1,4 +1,4 @@
-import { type GeoJSONSource, type LngLatBoundsLike, Map as MapLibre, type MapLayerMouseEvent, setWorkerUrl } from 'maplibre-gl'
+import { type GeoJSONSource, type LngLatBoundsLike, Map as MapLibre, type MapLayerMouseEvent, ScaleControl, setWorkerUrl } from 'maplibre-gl'
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?url'
 import { type JSX, useEffect, useMemo, useRef, useState } from 'react'
 import { useTranslation } from 'react-i18next'
@@ -6,7 +6,7 @@ import { useTranslation } from 'react-i18next'
 import { useFeed } from '../feed/store'
 import { localized } from '../i18n'
 import { age } from '../look/time'
-import { alertFeatures, deviceFeatures, unitFeatures, wayFeatures, zoneLabels } from './features'
+import { alertFeatures, deviceFeatures, districtLabels, unitFeatures, wayFeatures, zoneLabels } from './features'
 import { useMapFocus } from './focus'
 import { boundsOf, districts, grid } from './geometry'
 import { addImages } from './images'
@@ -56,6 +56,7 @@ export function NightMap({ view, units }: Props): JSX.Element {
       return undefined
     }
     made.touchZoomRotate.disableRotation()
+    made.addControl(new ScaleControl({ unit: 'metric' }), 'bottom-right')
     made.once('load', () => {
       addImages(made)
       setMap(made)
@@ -90,7 +91,9 @@ export function NightMap({ view, units }: Props): JSX.Element {
   useEffect(() => {
     if (map === null || view === undefined) return
     put(map, 'devices', deviceFeatures(view.devices))
-    put(map, 'districts', districts(view.devices, new Set(silent)))
+    const areas = districts(view.devices, new Set(silent))
+    put(map, 'districts', areas)
+    put(map, 'district-labels', districtLabels(areas))
     put(map, 'zones', view.zones as GeoJSON.FeatureCollection)
     put(map, 'zone-labels', zoneLabels(view.zones, localized))
     if (bounds !== null) put(map, 'grid', grid(bounds))

@@ -69,6 +69,21 @@ export function wayFeatures(
   return { type: 'FeatureCollection', features: [line([from, [alert.position.longitude, alert.position.latitude]])] }
 }
 
+/** A label above each district. */
+export function districtLabels(
+  areas: GeoJSON.FeatureCollection<GeoJSON.Polygon, { district: string; silent: boolean }>,
+): Points {
+  return points(
+    areas.features,
+    (each) => {
+      const ring = each.geometry.coordinates[0] ?? []
+      const top = ring.reduce((one, other) => ((other[1] ?? 0) > (one[1] ?? 0) ? other : one), ring[0] ?? [0, 0])
+      return { longitude: top[0] ?? 0, latitude: top[1] ?? 0 }
+    },
+    (each) => ({ name: each.properties.district, silent: each.properties.silent }),
+  )
+}
+
 /** A label for each zone, once: labels of polygons would repeat. */
 export function zoneLabels(zones: MapView['zones'], inWords: (text: LocalizedText) => string): Points {
   return points(

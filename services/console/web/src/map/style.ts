@@ -1,7 +1,7 @@
 import type { StyleSpecification } from 'maplibre-gl'
 
 const NOTHING: GeoJSON.FeatureCollection = { type: 'FeatureCollection', features: [] }
-export const SOURCES = ['grid', 'districts', 'zones', 'zone-labels', 'devices', 'way', 'units', 'alerts'] as const
+export const SOURCES = ['grid', 'districts', 'district-labels', 'zones', 'zone-labels', 'devices', 'way', 'units', 'alerts'] as const
 export type SourceName = (typeof SOURCES)[number]
 
 /** Fonts of the machine: the map asks nobody for glyphs. */
@@ -84,6 +84,18 @@ export const NIGHT_STYLE: StyleSpecification = {
       type: 'symbol',
       source: 'alerts',
       layout: { 'icon-image': ['get', 'image'], 'icon-allow-overlap': true, 'symbol-sort-key': ['get', 'weight'] },
+    },
+    {
+      id: 'district-labels',
+      type: 'symbol',
+      source: 'district-labels',
+      minzoom: 11,
+      layout: { 'text-field': ['get', 'name'], 'text-font': FONT, 'text-size': 11, 'text-offset': [0, -0.3], 'text-anchor': 'bottom' },
+      paint: {
+        'text-color': ['case', ['get', 'silent'], '#ff9d97', '#7f93a8'],
+        'text-halo-color': '#0a0f16',
+        'text-halo-width': 1.5,
+      },
     },
     {
       id: 'zone-labels',
