@@ -28,7 +28,7 @@ from alerthub.replica import BOOKMARK_KEY, BOOKMARK_MAXIMUM_AGE_MS
 from alerthub.settings import KafkaSettings
 from alerthub.telemetry import logger
 from services.dispatch.metrics import WITHDRAWN
-from services.dispatch.work import ACTOR, Surroundings, Work, working
+from services.dispatch.work import ACTOR, ENTRY_ENDED, Surroundings, Work, working
 
 log = logger(__name__)
 
@@ -158,11 +158,7 @@ class Entries:
         found = await work.store.alerts(alert_ids)
         count = 0
         for stored in found.values():
-            reason = (
-                f"the watchlist entry was {cause}"
-                if cause == "withdrawn"
-                else "the watchlist entry has ended"
-            )
+            reason = "the watchlist entry was withdrawn" if cause == "withdrawn" else ENTRY_ENDED
             change = alert_life.cancel(work.take(stored), reason=reason, actor=ACTOR, now_ms=work.now_ms)
             count += bool(change.events)
             work.apply(change)

@@ -286,16 +286,13 @@ class Handlers:
 
     async def _locked_with_entry(self, work: Work, alert_id: str) -> domain.Alert:
         """The alert, with its entry's row locked first, as raising and withdrawing do (C8)."""
-        seen = (await work.store.alerts([alert_id], lock=False)).get(alert_id)
-        if seen is None:
+        in_force = await work.load_with_entries([alert_id])
+        if alert_id not in in_force:
             raise NotFound("alert_id", "an alert that exists")
-        if seen.facts.entry_id:
-            known = await work.store.lock_entries({seen.facts.entry_id: (seen.facts.entry_version, 0)})
-            if seen.alert.open and not known[seen.facts.entry_id].in_force(work.now_ms):
-                raise Conflict(
-                    "alert_id", "an alert whose entry is in force: it was withdrawn or has expired"
-                )
-        return await _locked(work, alert_id)
+        alert = work.alert(alert_id)
+        if alert.open and not in_force[alert_id]:
+            raise Conflict("alert_id", "an alert whose entry is in force: it was withdrawn or has expired")
+        return alert
 
     async def _once(
         self,

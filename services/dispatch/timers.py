@@ -11,7 +11,7 @@ from alerthub.domain import alert_life
 from alerthub.domain.deadlines import may_fire
 from alerthub.postgres import sql
 from services.dispatch.metrics import DEADLINES
-from services.dispatch.work import ACTOR, Surroundings, working
+from services.dispatch.work import ACTOR, ENTRY_ENDED, Surroundings, working
 
 _EVERY_SECONDS = 0.2
 _GAP_MS = 5_000
@@ -73,12 +73,16 @@ class Timers:
             ]
             if not due:
                 return 0
-            for stored in (await work.store.alerts(row.alert_id for row in due)).values():
-                work.take(stored)
+            in_force = await work.load_with_entries({row.alert_id for row in due})
             for row in due:
-                change = alert_life.deadline_passed(
-                    work.alert(row.alert_id), since_version=row.since_version, actor=ACTOR, now_ms=work.now_ms
-                )
+                alert = work.alert(row.alert_id)
+                if in_force[row.alert_id]:
+                    change = alert_life.deadline_passed(
+                        alert, since_version=row.since_version, actor=ACTOR, now_ms=work.now_ms
+                    )
+                else:
+                    # Nobody else is asked to go for what nobody looks for any more (refusal 7).
+                    change = alert_life.cancel(alert, reason=ENTRY_ENDED, actor=ACTOR, now_ms=work.now_ms)
                 work.apply(change)
                 await work.seek_unit(row.alert_id)
                 DEADLINES.labels(row.kind, "fired" if change.events else "void").inc()

@@ -6,7 +6,7 @@ transaction that it belongs to, with the alert as it is after it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -28,6 +28,7 @@ from services.dispatch.store import Store
 from services.dispatch.wire import Facts, alert_message, event_message
 
 ACTOR = "service:dispatch"
+ENTRY_ENDED = "the watchlist entry has ended"
 REACHABLE_SECONDS = 15
 """Push reports every few seconds: a terminal that it has not named for this long is not reachable."""
 
@@ -73,6 +74,26 @@ class Work:
         """Locks and takes the alert; None where it does not exist."""
         found = await self.store.alerts([alert_id])
         return self.take(found[alert_id]) if alert_id in found else None
+
+    async def load_with_entries(self, alert_ids: Iterable[str]) -> dict[str, bool]:
+        """Locks the alerts' entries and then the alerts, as raising and withdrawing do (C8), and takes them.
+
+        Tells of each alert that exists whether what it stands on is in force; a rule's always is.
+        """
+        seen = await self.store.alerts(alert_ids, lock=False)
+        known = await self.store.lock_entries(
+            {
+                each.facts.entry_id: (each.facts.entry_version, 0)
+                for each in seen.values()
+                if each.facts.entry_id
+            }
+        )
+        for stored in (await self.store.alerts(seen)).values():
+            self.take(stored)
+        return {
+            alert_id: not each.facts.entry_id or known[each.facts.entry_id].in_force(self.now_ms)
+            for alert_id, each in seen.items()
+        }
 
     def alert(self, alert_id: str) -> domain.Alert:
         return self._alerts[alert_id]

@@ -247,3 +247,23 @@ async def test_c14_a_receipt_under_way_makes_the_deadline_void_that_an_instance_
     assert await _assignments(hub, alert) == [DELIVERED]
     # and the wait that began with the receipt goes on
     assert [row[0] for row in await hub.sql("SELECT kind FROM deadline")] == ["acknowledgement"]
+
+
+async def test_c8_a_deadline_asks_nobody_else_for_an_entry_that_ends_at_the_same_moment(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    # given an offer that ran out unanswered, and an end of its entry that is not committed yet
+    alert = await _offered(hub, unique("east"))
+    await _let_it_run_out(hub, alert)
+    async with _held(
+        hub, "UPDATE entry_status SET valid_until_ms = 1 WHERE entry_id = :id", id=alert.entry_id
+    ) as ending:
+        # when the deadline fires
+        firing = await _as_far_as_it_gets(hub, _instance(hub).fire_due(), "entry_status")
+        await ending.commit()
+    await firing
+
+    # then the alert is cancelled, and the next unit was never asked
+    ended = await hub.alert(alert.alert_id)
+    assert ended.status == CANCELLED
+    assert len(ended.assignments) == 1
