@@ -17,6 +17,7 @@ from alerthub.identity import NotAuthenticatedError
 from services.console.sessions import Session
 from services.console.settings import ConsoleSettings
 
+Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
 Metadata = tuple[tuple[str, str], ...]
 _RENEWED_BEFORE_MS = 45_000
@@ -76,18 +77,25 @@ class Backends:
         return answer.token
 
     async def call(
-        self, session: Session, audience: str, work: Callable[[Metadata, float], Awaitable[Answered]]
+        self,
+        session: Session,
+        audience: str,
+        method: grpc.aio.UnaryUnaryMultiCallable[Asked, Answered],
+        request: Asked,
     ) -> Answered:
         """The answer to a call with the person's token for `audience`.
 
         A token that is refused is renewed once; where the registry gives none the session is over. Raises
         what the service said, as `alerthub.grpc_errors.error_of` reads it.
         """
-        try:
-            return await self._told(work(await self._credentials(session, audience), self._timeout))
-        except NotAuthenticatedError:
-            session.tokens.pop(audience, None)
-        return await self._told(work(await self._credentials(session, audience), self._timeout))
+        for _ in range(2):
+            metadata = await self._credentials(session, audience)
+            try:
+                return await self._told(method(request, metadata=metadata, timeout=self._timeout))
+            except NotAuthenticatedError as error:
+                session.tokens.pop(audience, None)
+                refused = error
+        raise refused
 
     async def _credentials(self, session: Session, audience: str) -> Metadata:
         token, ends_at_ms = session.tokens.get(audience, ("", 0))

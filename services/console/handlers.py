@@ -10,7 +10,7 @@ from alerthub.domain.checklists import check_ticked
 from alerthub.domain.errors import AlertHubError, Conflict, NotAllowed, Retry
 from alerthub.identity import NotAuthenticatedError
 from alerthub.telemetry import logger
-from services.console import models, views
+from services.console import map_models, models, views
 from services.console.backends import Backends
 from services.console.map_cache import EncodedPlaces, MapCache, Place
 from services.console.pictures import OpenedPictures, Picture, picture_of
@@ -91,13 +91,7 @@ class Handlers:
             page_size=size,
             page_token=cursor,
         )
-        answer = await self._backends.call(
-            session,
-            "dispatch",
-            lambda metadata, timeout: self._backends.dispatch.ListAlerts(
-                request, metadata=metadata, timeout=timeout
-            ),
-        )
+        answer = await self._backends.call(session, "dispatch", self._backends.dispatch.ListAlerts, request)
         return models.AlertPage(
             alerts=[views.summary_of(each) for each in answer.alerts],
             next_cursor=answer.next_page_token or None,
@@ -114,11 +108,7 @@ class Handlers:
                 page_token=token,
             )
             answer = await self._backends.call(
-                session,
-                "dispatch",
-                lambda metadata, timeout, request=request: self._backends.dispatch.ListAlerts(  # type: ignore[misc]
-                    request, metadata=metadata, timeout=timeout
-                ),
+                session, "dispatch", self._backends.dispatch.ListAlerts, request
             )
             found.extend(answer.alerts)
             token = answer.next_page_token
@@ -158,13 +148,7 @@ class Handlers:
             reason=body.reason,
             second_person_token=second,
         )
-        opened = await self._backends.call(
-            session,
-            "watchlist",
-            lambda metadata, timeout: self._backends.watchlist.OpenAlert(
-                request, metadata=metadata, timeout=timeout
-            ),
-        )
+        opened = await self._backends.call(session, "watchlist", self._backends.watchlist.OpenAlert, request)
         picture = picture_of(opened.picture)
         if picture is not None:
             self._pictures.put(session, alert_id, picture)
@@ -206,39 +190,21 @@ class Handlers:
             alert_version=body.version,
             note=f"{compared}; {body.note}" if body.note else compared,
         )
-        answer = await self._backends.call(
-            session,
-            "dispatch",
-            lambda metadata, timeout: self._backends.dispatch.ConfirmAlert(
-                request, metadata=metadata, timeout=timeout
-            ),
-        )
+        answer = await self._backends.call(session, "dispatch", self._backends.dispatch.ConfirmAlert, request)
         return _card(_with(found, answer.alert), session)
 
     async def reject(self, session: Session, alert_id: str, body: models.RejectAlert) -> models.AlertCard:
         request = alert_pb2.RejectAlertRequest(
             command_id=body.command_id, alert_id=alert_id, alert_version=body.version, reason=body.reason
         )
-        await self._backends.call(
-            session,
-            "dispatch",
-            lambda metadata, timeout: self._backends.dispatch.RejectAlert(
-                request, metadata=metadata, timeout=timeout
-            ),
-        )
+        await self._backends.call(session, "dispatch", self._backends.dispatch.RejectAlert, request)
         return await self.card(session, alert_id)
 
     async def dispatch(self, session: Session, alert_id: str, body: models.DispatchUnit) -> models.AlertCard:
         request = alert_pb2.AssignUnitRequest(
             command_id=body.command_id, alert_id=alert_id, alert_version=body.version, unit_id=body.unit_id
         )
-        await self._backends.call(
-            session,
-            "dispatch",
-            lambda metadata, timeout: self._backends.dispatch.AssignUnit(
-                request, metadata=metadata, timeout=timeout
-            ),
-        )
+        await self._backends.call(session, "dispatch", self._backends.dispatch.AssignUnit, request)
         return await self.card(session, alert_id)
 
     async def acknowledge_by_voice(
@@ -250,24 +216,12 @@ class Handlers:
             assignment_id=body.assignment_id,
             spoken_with=body.spoken_with,
         )
-        await self._backends.call(
-            session,
-            "dispatch",
-            lambda metadata, timeout: self._backends.dispatch.AcknowledgeByVoice(
-                request, metadata=metadata, timeout=timeout
-            ),
-        )
+        await self._backends.call(session, "dispatch", self._backends.dispatch.AcknowledgeByVoice, request)
         return await self.card(session, alert_id)
 
     async def rank_units(self, session: Session, alert_id: str) -> models.UnitCandidates:
         request = alert_pb2.RankUnitsRequest(alert_id=alert_id)
-        answer = await self._backends.call(
-            session,
-            "dispatch",
-            lambda metadata, timeout: self._backends.dispatch.RankUnits(
-                request, metadata=metadata, timeout=timeout
-            ),
-        )
+        answer = await self._backends.call(session, "dispatch", self._backends.dispatch.RankUnits, request)
         return models.UnitCandidates(
             alert_id=alert_id,
             candidates=[views.candidate_of(each, time_ms=answer.time_ms) for each in answer.units],
@@ -282,9 +236,9 @@ class Handlers:
         # Both are objects, and neither is empty.
         return moving.model_dump_json().encode()[:-1] + b"," + fixed[1:]
 
-    async def moving_view(self, session: Session) -> models.MovingView:
+    async def moving_view(self, session: Session) -> map_models.MovingView:
         located, alerts = await asyncio.gather(self._located(session), self.open_alerts(session))
-        return models.MovingView(
+        return map_models.MovingView(
             server_time_ms=self._now_ms(),
             units=[views.map_unit_of(each, time_ms=located.time_ms) for each in located.units],
             alerts=views.map_alerts_of(alerts),
@@ -292,35 +246,21 @@ class Handlers:
 
     async def _located(self, session: Session) -> alert_pb2.LocateUnitsResponse:
         return await self._backends.call(
-            session,
-            "dispatch",
-            lambda metadata, timeout: self._backends.dispatch.LocateUnits(
-                alert_pb2.LocateUnitsRequest(), metadata=metadata, timeout=timeout
-            ),
+            session, "dispatch", self._backends.dispatch.LocateUnits, alert_pb2.LocateUnitsRequest()
         )
 
     async def _map_places(self, session: Session) -> Place:
         async def page(kind: str, token: str) -> registry_pb2.ListResourcesResponse:
             request = registry_pb2.ListResourcesRequest(kind=kind, page_size=1_000, page_token=token)
             return await self._backends.call(
-                session,
-                "registry",
-                lambda metadata, timeout: self._backends.registry.ListResources(
-                    request, metadata=metadata, timeout=timeout
-                ),
+                session, "registry", self._backends.registry.ListResources, request
             )
 
         return await self._places.get(page)
 
     async def _alert(self, session: Session, alert_id: str) -> alert_pb2.GetAlertResponse:
         request = alert_pb2.GetAlertRequest(alert_id=alert_id)
-        return await self._backends.call(
-            session,
-            "dispatch",
-            lambda metadata, timeout: self._backends.dispatch.GetAlert(
-                request, metadata=metadata, timeout=timeout
-            ),
-        )
+        return await self._backends.call(session, "dispatch", self._backends.dispatch.GetAlert, request)
 
 
 def _with(found: alert_pb2.GetAlertResponse, alert: alert_pb2.Alert) -> alert_pb2.GetAlertResponse:

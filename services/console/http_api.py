@@ -21,7 +21,7 @@ from starlette.requests import Request
 
 from alerthub.domain.errors import AlertHubError, NotAllowed
 from alerthub.grpc_access import access_rule
-from services.console import models, problems
+from services.console import map_models, models, problems
 from services.console.feeds import Feeds
 from services.console.handlers import Handlers
 from services.console.security import SAFE_METHODS
@@ -263,7 +263,7 @@ async def follow(
     return await feed_response(parts.feeds, session, last_event_id or since or "")
 
 
-@router.get("/map", tags=["map"], response_model=models.MapView)
+@router.get("/map", tags=["map"], response_model=map_models.MapView)
 async def show_map(request: Request, parts: InParts, session: Annotated[Session, SEES_MAP]) -> Response:
     """Devices, zones, units and open alerts, as they are now."""
     content = await parts.handlers.map_view(session)
@@ -276,7 +276,7 @@ async def show_map(request: Request, parts: InParts, session: Annotated[Session,
 
 
 @router.get("/map/moving", tags=["map"])
-async def show_moving(parts: InParts, session: Annotated[Session, SEES_MAP]) -> models.MovingView:
+async def show_moving(parts: InParts, session: Annotated[Session, SEES_MAP]) -> map_models.MovingView:
     """Of the map, what changes from moment to moment."""
     return await parts.handlers.moving_view(session)
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from alerthub.api.v1 import registry_pb2
-from services.console import models, views
+from services.console import map_models, views
 
 Page = Callable[[str, str], Awaitable[registry_pb2.ListResourcesResponse]]
 """Kind and page token to a page of resources; raises where this person may not list them."""
@@ -70,9 +70,9 @@ class EncodedPlaces:
 
 
 def _encode(place: Place, silent: frozenset[str]) -> bytes:
-    view = models.PlacesView(
+    view = map_models.PlacesView(
         devices=[views.map_device_of(each, silent=silent) for each in place.devices],
-        zones=models.ZoneCollection(features=[views.zone_feature_of(each) for each in place.zones]),
+        zones=map_models.ZoneCollection(features=[views.zone_feature_of(each) for each in place.zones]),
     )
     return view.model_dump_json().encode()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from alerthub.api.v1 import access_pb2, alert_pb2, common_pb2, observation_pb2, registry_pb2
 from alerthub.domain.checklists import Subject, checklist
-from services.console import models
+from services.console import map_models, models
 from services.console.models import Action, LifeEventKind
 
 ROLES = {access_pb2.Role.Value(f"ROLE_{role.name}"): role for role in models.Role}
@@ -48,7 +48,7 @@ _DIRECTIONS = {
     observation_pb2.DIRECTION_APPROACHING: models.Direction.APPROACHING,
     observation_pb2.DIRECTION_DEPARTING: models.Direction.DEPARTING,
 }
-_ZONE_KINDS = {registry_pb2.ZoneKind.Value(f"ZONE_KIND_{each.name}"): each for each in models.ZoneKind}
+_ZONE_KINDS = {registry_pb2.ZoneKind.Value(f"ZONE_KIND_{each.name}"): each for each in map_models.ZoneKind}
 _SUPERVISOR = access_pb2.ROLE_SUPERVISOR
 
 
@@ -278,12 +278,12 @@ def candidate_of(unit: alert_pb2.RankedUnit, *, time_ms: int) -> models.UnitCand
     )
 
 
-def map_device_of(device: registry_pb2.Device, *, silent: frozenset[str]) -> models.MapDevice:
+def map_device_of(device: registry_pb2.Device, *, silent: frozenset[str]) -> map_models.MapDevice:
     suspended = device.status == registry_pb2.LIFE_STATUS_SUSPENDED
-    return models.MapDevice(
+    return map_models.MapDevice(
         device_id=device.device_id,
         name=device.name,
-        state=models.DeviceState.SUSPENDED if suspended else models.DeviceState.ACTIVE,
+        state=map_models.DeviceState.SUSPENDED if suspended else map_models.DeviceState.ACTIVE,
         watched=not suspended and device.district not in silent,
         district=device.district,
         jurisdiction=device.jurisdiction,
@@ -294,25 +294,25 @@ def map_device_of(device: registry_pb2.Device, *, silent: frozenset[str]) -> mod
     )
 
 
-def zone_feature_of(zone: registry_pb2.Zone) -> models.ZoneFeature:
+def zone_feature_of(zone: registry_pb2.Zone) -> map_models.ZoneFeature:
     """GeoJSON: longitude first, the ring closed."""
     ring = [(corner.longitude, corner.latitude) for corner in zone.ring]
     if ring and ring[0] != ring[-1]:
         ring.append(ring[0])
-    return models.ZoneFeature(
+    return map_models.ZoneFeature(
         id=zone.zone_id,
-        geometry=models.Polygon(coordinates=[ring]),
-        properties=models.ZoneProperties(
+        geometry=map_models.Polygon(coordinates=[ring]),
+        properties=map_models.ZoneProperties(
             zone_id=zone.zone_id,
-            kind=_ZONE_KINDS.get(zone.kind, models.ZoneKind.AREA),
+            kind=_ZONE_KINDS.get(zone.kind, map_models.ZoneKind.AREA),
             name=text_of(zone.name),
             jurisdiction=zone.jurisdiction,
         ),
     )
 
 
-def map_unit_of(unit: alert_pb2.LocatedUnit, *, time_ms: int) -> models.MapUnit:
-    return models.MapUnit(
+def map_unit_of(unit: alert_pb2.LocatedUnit, *, time_ms: int) -> map_models.MapUnit:
+    return map_models.MapUnit(
         unit_id=unit.unit_id,
         unit_kind=unit.unit_kind,
         position=position_of(unit.position),
@@ -323,11 +323,11 @@ def map_unit_of(unit: alert_pb2.LocatedUnit, *, time_ms: int) -> models.MapUnit:
     )
 
 
-def map_alerts_of(alerts: Sequence[alert_pb2.Alert]) -> list[models.MapAlert]:
+def map_alerts_of(alerts: Sequence[alert_pb2.Alert]) -> list[map_models.MapAlert]:
     """Those that have a place."""
     summaries = [summary_of(alert) for alert in alerts]
     return [
-        models.MapAlert(
+        map_models.MapAlert(
             alert_id=each.alert_id, status=each.status, severity=each.severity, position=each.position
         )
         for each in summaries

@@ -184,8 +184,8 @@ class Services:
             raise NotAuthenticatedError("the account or the password is wrong")
         return f"token of {account} for {audience}"
 
-    async def call(self, session: Session, audience: str, work: Callable[..., Awaitable[Any]]) -> Any:
-        return await work((("authorization", f"Bearer {session.account}"),), 5.0)
+    async def call(self, session: Session, audience: str, method: Callable[..., Any], request: Any) -> Any:
+        return await method(request)
 
 
 @dataclass

@@ -56,13 +56,13 @@ class Bench:
         self.failures: list[AioRpcError] = []
 
     async def call(self, audience: str = "dispatch") -> str:
-        async def work(metadata: tuple[tuple[str, str], ...], timeout: float) -> str:
+        async def method(request: str, *, metadata: tuple[tuple[str, str], ...], timeout: float) -> str:
             self.seen.append(dict(metadata)["authorization"])
             if self.failures:
                 raise self.failures.pop(0)
             return "answer"
 
-        return await self.backends.call(self.session, audience, work)
+        return await self.backends.call(self.session, audience, method, "request")  # type: ignore[arg-type]
 
 
 @pytest.fixture

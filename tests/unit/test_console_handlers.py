@@ -23,7 +23,7 @@ from console_parts import (
 
 from alerthub.api.v1 import alert_pb2, common_pb2, registry_pb2, watchlist_pb2
 from alerthub.domain.errors import NotFound
-from services.console import models, views
+from services.console import map_models, views
 from services.console.pictures import OpenedPictures, picture_of
 from services.console.sessions import Session
 
@@ -317,7 +317,7 @@ async def test_the_map_is_what_the_interface_describes_compressed_or_not(console
     ]
     assert [answer.headers.get("content-encoding") for answer in answers] == ["gzip", None]
     for answer in answers:
-        models.MapView.model_validate_json(answer.text)
+        map_models.MapView.model_validate_json(answer.text)
 
 
 async def test_a_district_that_falls_silent_is_on_the_next_map(console: Console) -> None:
