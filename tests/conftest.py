@@ -1,10 +1,15 @@
-"""For every test process: what was imported is no garbage, so it is not searched for any."""
+"""For every test process: what was imported is no garbage, so it is not searched for any; and how long an
+example takes is no result of a test, since other processes take the machine meanwhile."""
 
 from __future__ import annotations
 
 import gc
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("alerthub", deadline=None)
+settings.load_profile("alerthub")
 
 # The interpreter would go through each module's objects again and again: a fifth of the fast tests' time.
 gc.disable()

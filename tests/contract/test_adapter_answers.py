@@ -28,7 +28,7 @@ def wrong_payloads(count: int) -> list[tuple[str, dict[str, str], bytes]]:
     """Adapter, headers and body of payloads with a field wrong, `count` of each case."""
     chosen: list[tuple[str, dict[str, str], bytes]] = []
 
-    @settings(max_examples=count, deadline=None, database=None)
+    @settings(max_examples=count, database=None)
     @given(chance=st.randoms(use_true_random=True))
     def choose(chance: random.Random) -> None:
         for case in (*CASES, *EVENT_CASES):

@@ -236,7 +236,7 @@ def _mutated(body: bytes, chance: random.Random) -> bytes:
             return b"\n".join(lines)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(chance=st.randoms(use_true_random=True))
 def test_mutated_payloads_give_events_or_a_refusal(chance: random.Random) -> None:
     for case in CASES:
@@ -246,7 +246,7 @@ def test_mutated_payloads_give_events_or_a_refusal(chance: random.Random) -> Non
         events_or_refusal(case.adapter, dataclasses.replace(case.sent, body=body))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(chance=st.randoms(use_true_random=True))
 def test_payloads_with_a_field_wrong_give_events_or_a_refusal(chance: random.Random) -> None:
     for case in CASES:
@@ -256,7 +256,7 @@ def test_payloads_with_a_field_wrong_give_events_or_a_refusal(chance: random.Ran
         events_or_refusal(case.adapter, sent)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     content_type=st.one_of(
         st.text(max_size=60),

@@ -101,7 +101,7 @@ def test_every_request_of_the_wire_is_compiled(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(REQUESTS))
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_compiled_and_interpreted_rules_agree(name: str, data: st.DataObject) -> None:
     request = data.draw(messages(REQUESTS[name]))

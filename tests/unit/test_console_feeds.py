@@ -109,7 +109,7 @@ async def test_a_record_that_the_relay_wrote_twice_is_told_once(console: Console
         assert await page.versions(2) == [("a1", 3), ("a1", 4)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(before=st.integers(0, 5), missed=st.integers(0, 5), after=st.integers(1, 3))
 def test_c10_a_page_that_comes_back_gets_what_it_missed_once(
     tmp_path_factory: pytest.TempPathFactory, before: int, missed: int, after: int

@@ -193,4 +193,4 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=75, stateful_step_count=40, deadline=None)
+TestLife.settings = settings(max_examples=75, stateful_step_count=40)

@@ -124,7 +124,7 @@ def test_an_epoch_that_would_outlive_a_day_is_refused(rotation_ms: int) -> None:
         Timing(rotation_ms=rotation_ms)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(1, 3 * HOUR_MS), st.booleans(), st.booleans()), min_size=1, max_size=60),
     st.integers(10 * 60_000, DAY_MS - HOUR_MS // 2),
