@@ -57,7 +57,8 @@ test: setup browser ## Passes all tests on real Kafka, PostgreSQL and gRPC; prin
 	@$(BIN)/coverage erase
 	cd $(WEB) && PATH="$$PATH:$(NODE_BIN)" npm test --silent
 	$(BIN)/pytest tests/unit tests/contract -n auto --cov --cov-report=
-	$(BIN)/pytest tests/e2e tests/integration --cov --cov-append --cov-report=term:skip-covered
+	$(BIN)/pytest tests/e2e --cov --cov-append --cov-report=
+	$(BIN)/pytest tests/integration --cov --cov-append --cov-report=term:skip-covered
 
 test-unit: setup ## Passes the fast tests
 	$(BIN)/pytest tests/unit tests/contract -n auto
