@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from cryptography.x509.oid import NameOID
 from alerthub.api.v1 import ingest_pb2_grpc, registry_pb2_grpc, watchlist_pb2_grpc
 from alerthub.api.v1.common_pb2 import (
     AUTHENTICATION_CLASS_CERTIFICATE,
+    AUTHENTICATION_CLASS_PASSWORD_OVER_TLS,
     DISPATCH_POLICY_SEND_AT_ONCE,
     IDENTIFIER_KIND_PLATE,
     SEVERITY_MAJOR,
@@ -33,6 +34,7 @@ from alerthub.api.v1.registry_pb2 import (
     CreateEnrolmentCodeRequest,
     Device,
     IssueDeviceCertificateRequest,
+    IssueDeviceCredentialRequest,
     Jurisdiction,
     Resource,
     Rule,
@@ -47,14 +49,17 @@ from alerthub.api.v1.watchlist_pb2 import (
     NewEntry,
 )
 from alerthub.cli.context import signed_in
+from alerthub.domain.versions import ACTIVATION_LEAD_MS
 from alerthub.grpc_client import certificate_channel
 from alerthub.selftest.hub import HubFacts
 from alerthub.settings import TlsSettings
+from alerthub.simulator.device import DeviceLogin
 
 EDGE, CITY = "edge-1", "city"
 DISTRICTS = 12
 UNITS = 12
 """Each with a terminal. One alone would be asked to open and to answer four alerts a second."""
+_ACTIVATION_SECONDS = ACTIVATION_LEAD_MS / 1000 + 1
 PLACE = Position(latitude=39.5, longitude=116.7)
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ0123456789"
 
@@ -108,6 +113,34 @@ async def prepare(
     )
     await asyncio.sleep(max(0.0, applied.active_from_ms / 1000 - time.time()))
     return tls, [each.code for each in codes]
+
+
+async def register_with_passwords(facts: HubFacts, devices: Sequence[str]) -> list[DeviceLogin]:
+    """More cameras of the city, each with a secret, authorised; returns once they are in force."""
+    now_ms = int(time.time() * 1000)
+    resources = [_camera(device, number % DISTRICTS) for number, device in enumerate(devices)]
+    for each in resources:
+        each.device.authentication_class = AUTHENTICATION_CLASS_PASSWORD_OVER_TLS
+    resources.append(_authorisation("authorisation-2", devices, now_ms))
+    async with signed_in(facts.folder.root, "administrator-one", "registry") as channel:
+        registry = registry_pb2_grpc.RegistryServiceStub(channel)
+        await registry.ApplyResources(
+            ApplyResourcesRequest(command_id=str(uuid.uuid4()), resources=resources), timeout=30
+        )
+        logins = [
+            DeviceLogin(
+                device,
+                (
+                    await registry.IssueDeviceCredential(
+                        IssueDeviceCredentialRequest(device_id=device), timeout=30
+                    )
+                ).secret,
+            )
+            for device in devices
+        ]
+    # A new secret is a new version, which comes into force after a lead.
+    await asyncio.sleep(_ACTIVATION_SECONDS)
+    return logins
 
 
 async def list_vehicles(facts: HubFacts, plates: list[str]) -> None:
@@ -238,6 +271,20 @@ def _shift(number: int, officer: str, now_ms: int) -> Resource:
     )
 
 
+def _authorisation(name: str, devices: Sequence[str], now_ms: int) -> Resource:
+    return Resource(
+        authorisation=CheckAuthorisation(
+            authorisation_id=name,
+            device_ids=devices,
+            legal_basis="a benchmark",
+            purpose="a benchmark",
+            categories=["stolen_vehicle"],
+            valid_from_ms=now_ms - 3_600_000,
+            valid_until_ms=now_ms + 80_000_000,
+        )
+    )
+
+
 def _city(cameras: Iterable[str], officer: str) -> list[Resource]:
     now_ms = int(time.time() * 1000)
     cameras = list(cameras)
@@ -249,17 +296,7 @@ def _city(cameras: Iterable[str], officer: str) -> list[Resource]:
         ),
         *(_camera(camera, number % DISTRICTS) for number, camera in enumerate(cameras)),
         edge,
-        Resource(
-            authorisation=CheckAuthorisation(
-                authorisation_id="authorisation-1",
-                device_ids=cameras,
-                legal_basis="a benchmark",
-                purpose="a benchmark",
-                categories=["stolen_vehicle"],
-                valid_from_ms=now_ms - 3_600_000,
-                valid_until_ms=now_ms + 80_000_000,
-            )
-        ),
+        _authorisation("authorisation-1", cameras, now_ms),
         Resource(
             rule=Rule(
                 rule_id="listed-vehicle",
