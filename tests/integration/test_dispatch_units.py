@@ -34,21 +34,24 @@ async def test_units_are_ranked_as_the_rules_would_ask_them_and_say_why(
 ) -> None:
     # given one that has the alert, one that is near, one that does not fit, and one that is off
     near, far, tow, off = (unique(name) for name in ("near", "far", "tow", "off"))
+    # Of a jurisdiction of their own: units of other tests would be asked too.
+    place = unique("place")
     await hub.units(
-        unit(near, latitude=38.05),
-        unit(far, latitude=38.3),
-        unit(tow, kind="tow", latitude=38.041),
-        unit(off, on_shift=False),
+        unit(near, jurisdiction=place, latitude=38.05),
+        unit(far, jurisdiction=place, latitude=38.3),
+        unit(tow, jurisdiction=place, kind="tow", latitude=38.041),
+        unit(off, jurisdiction=place, on_shift=False),
     )
-    alert = await raised(hub, unique("entry"))
+    alert = await raised(hub, unique("entry"), jurisdiction=place)
     assert alert.assignments[0].unit_id == near
 
     operator = hub.as_person("li.wei", OPERATOR)
     answer = await operator.RankUnits(alert_pb2.RankUnitsRequest(alert_id=alert.alert_id))
 
     # then the free one comes first, then the busy one, and those last that the rules would not ask
-    assert [each.unit_id for each in answer.units] == [far, near, tow]
-    first, second, last = answer.units
+    ranked = [each for each in answer.units if each.unit_id in {near, far, tow, off}]
+    assert [each.unit_id for each in ranked] == [far, near, tow]
+    first, second, last = ranked
     assert first.distance_metres == pytest.approx(28_900, rel=0.01)
     assert not first.asked_before
     assert second.asked_before
