@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-from aiokafka.errors import KafkaError
 from google.protobuf.message import DecodeError
 
-from alerthub import kafka, loops
+from alerthub import loops, recent_records
 from alerthub.api.v1.observation_pb2 import Watermarks
 from alerthub.domain.watching import Heard, Watching, judge
 from alerthub.settings import KafkaSettings
@@ -19,7 +18,6 @@ log = logger(__name__)
 
 TOPIC = "watermarks"
 NAMED_DISTRICTS = 100
-_RETRY_SECONDS = 0.5
 
 
 class Watch:
@@ -46,7 +44,15 @@ class Watch:
         metrics.WATCHING.set_function(lambda: float(self.watching().watching))
 
     async def start(self) -> None:
-        self._task = loops.begin(self._run(), name="watermarks", on_failure=self._on_failure)
+        following = recent_records.follow(
+            self._settings,
+            TOPIC,
+            client_id=self._client_id,
+            since_ms=self._since_ms,
+            take=self.take,
+            waiting_event="watermarks_wait_for_broker",
+        )
+        self._task = loops.begin(following, name="watermarks", on_failure=self._on_failure)
 
     async def stop(self) -> None:
         await loops.end(self._task)
@@ -84,21 +90,6 @@ class Watch:
             now_ms=self._now_ms(),
         )
 
-    async def _run(self) -> None:
-        while True:
-            consumer = kafka.consumer(self._settings, TOPIC, group_id=None, client_id=self._client_id)
-            try:
-                await consumer.start()
-                # What was said in the last minute tells which partitions and gateways there are.
-                partitions = list(consumer.assignment())
-                ends = await consumer.end_offsets(partitions)
-                starts = await consumer.offsets_for_times(dict.fromkeys(partitions, self._now_ms() - 60_000))
-                for partition, start in starts.items():
-                    consumer.seek(partition, ends[partition] if start is None else start.offset)
-                async for record in consumer:
-                    self.take(record.value or b"")
-            except (KafkaError, OSError, TimeoutError) as error:
-                log.warning("watermarks_wait_for_broker", error_type=type(error).__name__)
-            finally:
-                await consumer.stop()
-            await asyncio.sleep(_RETRY_SECONDS)
+    def _since_ms(self) -> int:
+        # What was said in the last minute tells which partitions and gateways there are.
+        return self._now_ms() - 60_000

@@ -7,10 +7,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aiokafka.errors import KafkaError
 from google.protobuf.message import DecodeError
 
-from alerthub import kafka, loops
+from alerthub import loops, recent_records
 from alerthub.api.v1 import registry_pb2
 from alerthub.api.v1.patrol_pb2 import UnitPosition
 from alerthub.domain.routing import POSITION_MAXIMUM_AGE_MS, Place, ReportedPosition, RoutableUnit
@@ -62,7 +61,15 @@ class Fleet:
     async def start(self) -> None:
         for replica in self._replicas:
             await replica.start()
-        self._task = loops.begin(self._follow_positions(), name="positions", on_failure=self._on_failure)
+        following = recent_records.follow(
+            self._settings.kafka,
+            "positions",
+            client_id=f"{self._client_id}-positions",
+            since_ms=lambda: time.time_ns() // 1_000_000 - POSITION_MAXIMUM_AGE_MS,
+            take=self._take_position,
+            waiting_event="positions_wait_for_broker",
+        )
+        self._task = loops.begin(following, name="positions", on_failure=self._on_failure)
 
     async def stop(self) -> None:
         await loops.end(self._task)
@@ -71,10 +78,8 @@ class Fleet:
 
     async def wait_until_read(self) -> None:
         """Returns once what the topics hold is known; how fresh it is, readiness says."""
-        while True:
-            if all(replica.caught_up for replica in self._replicas):
-                return
-            await asyncio.sleep(0.05)
+        for replica in self._replicas:
+            await replica.wait_until_caught_up()
 
     def check(self) -> str | None:
         """A readiness check."""
@@ -122,27 +127,6 @@ class Fleet:
             self._rules[key] = rule
         else:
             self._rules.pop(key, None)
-
-    async def _follow_positions(self) -> None:
-        while True:
-            consumer = kafka.consumer(
-                self._settings.kafka, "positions", group_id=None, client_id=f"{self._client_id}-positions"
-            )
-            try:
-                await consumer.start()
-                partitions = list(consumer.assignment())
-                ends = await consumer.end_offsets(partitions)
-                since = time.time_ns() // 1_000_000 - POSITION_MAXIMUM_AGE_MS
-                starts = await consumer.offsets_for_times(dict.fromkeys(partitions, since))
-                for partition, start in starts.items():
-                    consumer.seek(partition, ends[partition] if start is None else start.offset)
-                async for record in consumer:
-                    self._take_position(record.value or b"")
-            except (KafkaError, OSError, TimeoutError) as error:
-                log.warning("positions_wait_for_broker", error_type=type(error).__name__)
-            finally:
-                await consumer.stop()
-            await asyncio.sleep(0.5)
 
     def _take_position(self, value: bytes) -> None:
         try:
