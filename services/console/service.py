@@ -99,7 +99,7 @@ class Service:
         )
         await self._parts.begin(self.operations)
         # Who is revoked must be known before anybody is let in.
-        await _until_read(revoked)
+        await revoked.wait_until_caught_up()
         await tail.wait_until_ready()
         await self._listen(self._made(tail, watch, places))
 
@@ -166,13 +166,6 @@ class Service:
         if self.feeds is not None:
             self.feeds.end_all("the console stops: connect again")
         await self._parts.stop()
-
-
-async def _until_read(replica: CompactedReplica) -> None:
-    while True:
-        if replica.caught_up:
-            return
-        await asyncio.sleep(0.05)
 
 
 async def _sweeps(sessions: Sessions, sweep_pictures: Callable[[], None]) -> None:

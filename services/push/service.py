@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from alerthub import kafka
@@ -69,7 +68,8 @@ class Service:
         )
         await self._parts.begin(self.operations)
         # Who is revoked and who is on shift must be known before anybody is let in.
-        await _until_read(units, revoked)
+        await units.wait_until_caught_up()
+        await revoked.wait_until_caught_up()
         await tail.wait_until_ready()
         verifier = TokenVerifier.from_file(
             settings.token_verification_key_file, audience=AUDIENCE, revocations=self.revocations
@@ -109,13 +109,6 @@ class Service:
         if self.streams is not None:
             await self.streams.stop()
         await self._parts.stop()
-
-
-async def _until_read(*replicas: CompactedReplica) -> None:
-    while True:
-        if all(replica.caught_up for replica in replicas):
-            return
-        await asyncio.sleep(0.05)
 
 
 def build(settings: PushSettings) -> Service:

@@ -7,7 +7,6 @@ and nothing is approved until it is done.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -50,10 +49,8 @@ async def read_published(settings: KafkaSettings, *, client_id: str) -> Publishe
     for replica in replicas:
         await replica.start()
     try:
-        while True:
-            if all(replica.caught_up for replica in replicas):
-                break
-            await asyncio.sleep(0.05)
+        for replica in replicas:
+            await replica.wait_until_caught_up()
     finally:
         for replica in replicas:
             await replica.stop()
