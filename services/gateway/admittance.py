@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import Generic, TypeVar
-
-from alerthub.domain.admission import PeakState, RateLimit, RateState, observe_rate, take
+from alerthub.domain.admission import PeakState, RateLimit, observe_rate
 from alerthub.domain.clock import ClockState, CorrectedTime, correct
 from alerthub.domain.errors import NotAllowed, Retry
+from alerthub.domain.rates import Bounded, Rates
 from alerthub.telemetry import logger
 from services.gateway import metrics
 
 log = logger(__name__)
 
-Key = TypeVar("Key")
-Value = TypeVar("Value")
-
 
 class TooManyRequests(Retry):
     """More than this device may send: the same events are welcome after `after_seconds` (HTTP 429)."""
-
-
-class Bounded(Generic[Key, Value]):
-    """A mapping that forgets what was used longest ago beyond `maximum` keys."""
-
-    def __init__(self, maximum: int) -> None:
-        self._maximum = maximum
-        self._values: OrderedDict[Key, Value] = OrderedDict()
-
-    def get(self, key: Key) -> Value | None:
-        return self._values.get(key)
-
-    def put(self, key: Key, value: Value) -> None:
-        self._values[key] = value
-        self._values.move_to_end(key)
-        if len(self._values) > self._maximum:
-            self._values.popitem(last=False)
-
-    def __len__(self) -> int:
-        return len(self._values)
 
 
 _MAXIMUM_DEVICES = 100_000
@@ -50,20 +25,18 @@ class RateGuard:
 
     def __init__(self, limit: RateLimit, *, maximum_keys: int = _MAXIMUM_DEVICES) -> None:
         self._limit = limit
-        self._states: Bounded[object, RateState] = Bounded(maximum_keys)
+        self._rates = Rates(limit, remembered=maximum_keys)
 
     def require(self, key: object, count: int, *, now_ms: int) -> None:
         """Takes `count` from the key's allowance; TooManyRequests when they are not there."""
-        state, wait_seconds = take(self._states.get(key), self._limit, count, now_ms=now_ms)
-        self._states.put(key, state)
+        wait_seconds = self._rates.take(key, count, now_ms=now_ms)
         if wait_seconds > 0:
             expected = f"at most {self._limit.per_second:g} a second in the long run"
             raise TooManyRequests(expected, after_seconds=max(1.0, wait_seconds))
 
     def exhausted_for(self, key: object, *, now_ms: int) -> float:
         """Seconds until one more would be allowed, taking nothing; 0 when it would be now."""
-        _, wait_seconds = take(self._states.get(key), self._limit, 1, now_ms=now_ms)
-        return wait_seconds
+        return self._rates.wait_seconds(key, now_ms=now_ms)
 
 
 class PeakGuard:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from alerthub.domain import http_digest
 from alerthub.domain.admission import AuthenticationClass, RateLimit
 from alerthub.domain.errors import Retry
+from alerthub.domain.rates import Bounded
 from alerthub.identity import CallerKind, NotAuthenticatedError, RevocationList, caller_of_certificate
-from services.gateway.admittance import Bounded, RateGuard, TooManyRequests
+from services.gateway.admittance import RateGuard, TooManyRequests
 from services.gateway.devices import DeviceDirectory
 
 _MAXIMUM_HEADER = 1_024

@@ -15,7 +15,13 @@ from alerthub.api.v1 import access_pb2, registry_pb2
 from alerthub.domain import accounts as decide
 from alerthub.domain.accounts import SignInState
 from alerthub.domain.errors import Conflict, NotFound, Refuse, TooOften
-from alerthub.domain.sign_in_addresses import NO_ADDRESS, SignInAddresses, address_key
+from alerthub.domain.rates import Rates
+from alerthub.domain.sign_in_addresses import (
+    ADDRESS_LIMIT,
+    ADDRESSES_REMEMBERED,
+    NO_ADDRESS,
+    address_key,
+)
 from alerthub.identity import NotAuthenticatedError, TokenSigner
 from alerthub.postgres import transaction
 from services.registry import account_store as store
@@ -56,7 +62,9 @@ class AccountHandlers:
         self._signer = signer
         self._versions = versions
         self._now_ms = now_ms
-        self._addresses = SignInAddresses()
+        # Each try takes its place before it is looked at, so that many at once are counted too; one that does
+        # not fail gives it back.
+        self._addresses = Rates(ADDRESS_LIMIT, remembered=ADDRESSES_REMEMBERED)
 
     async def sign_in(
         self, account: str, password: str, audience: str, *, address: str
@@ -141,7 +149,7 @@ class AccountHandlers:
         return known
 
     def _begin(self, key: str) -> None:
-        wait_seconds = 0.0 if key == NO_ADDRESS else self._addresses.begin(key, now_ms=self._now_ms())
+        wait_seconds = 0.0 if key == NO_ADDRESS else self._addresses.take(key, 1, now_ms=self._now_ms())
         if wait_seconds:
             metrics.sign_ins.labels("too_often").inc()
             raise TooOften("too many failed sign-ins from this address", after_seconds=wait_seconds)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from alerthub.api.v1 import registry_pb2
 from alerthub.domain.admission import RateLimit
-from alerthub.domain.sign_in_addresses import NO_ADDRESS, SignInAddresses, address_key
+from alerthub.domain.rates import Rates
+from alerthub.domain.sign_in_addresses import NO_ADDRESS, address_key
 from services.registry.account_handlers import AccountHandlers
 from services.registry.grpc_api import SessionServicer, peer_address
 from services.registry.session_handlers import SessionHandlers
@@ -20,54 +21,54 @@ NOW = 1_800_000_000_000
 LIMIT = RateLimit(per_second=0.5, burst=3)
 
 
-def after_failures(count: int, *, key: str = "192.0.2.1") -> SignInAddresses:
-    addresses = SignInAddresses(LIMIT)
+def after_failures(count: int, *, key: str = "192.0.2.1") -> Rates:
+    addresses = Rates(LIMIT, remembered=100)
     for _ in range(count):
-        assert addresses.begin(key, now_ms=NOW) == 0
+        assert addresses.take(key, 1, now_ms=NOW) == 0
     return addresses
 
 
 def test_so_many_failures_are_looked_at_and_one_more_is_told_when() -> None:
-    assert after_failures(3).begin("192.0.2.1", now_ms=NOW) == pytest.approx(2)
+    assert after_failures(3).take("192.0.2.1", 1, now_ms=NOW) == pytest.approx(2)
 
 
 def test_another_address_is_not_kept_out() -> None:
-    assert after_failures(3).begin("192.0.2.2", now_ms=NOW) == 0
+    assert after_failures(3).take("192.0.2.2", 1, now_ms=NOW) == 0
 
 
 def test_the_allowance_comes_back_with_time() -> None:
-    assert after_failures(3).begin("192.0.2.1", now_ms=NOW + 2_000) == 0
+    assert after_failures(3).take("192.0.2.1", 1, now_ms=NOW + 2_000) == 0
 
 
 def test_who_knows_the_password_uses_nothing_up() -> None:
-    addresses = SignInAddresses(LIMIT)
+    addresses = Rates(LIMIT, remembered=100)
     for _ in range(100):
-        assert addresses.begin("192.0.2.1", now_ms=NOW) == 0
+        assert addresses.take("192.0.2.1", 1, now_ms=NOW) == 0
         addresses.give_back("192.0.2.1")
 
 
 def test_a_success_does_not_wipe_out_the_failures_of_others_behind_the_address() -> None:
     addresses = after_failures(2)
-    addresses.begin("192.0.2.1", now_ms=NOW)
+    addresses.take("192.0.2.1", 1, now_ms=NOW)
     addresses.give_back("192.0.2.1")
-    assert addresses.begin("192.0.2.1", now_ms=NOW) == 0
-    assert addresses.begin("192.0.2.1", now_ms=NOW) > 0
+    assert addresses.take("192.0.2.1", 1, now_ms=NOW) == 0
+    assert addresses.take("192.0.2.1", 1, now_ms=NOW) > 0
 
 
 @given(st.lists(st.integers(0, 50), max_size=200))
 def test_no_more_addresses_are_remembered_than_agreed(numbers: list[int]) -> None:
-    addresses = SignInAddresses(LIMIT, remembered=10)
+    addresses = Rates(LIMIT, remembered=10)
     for number in numbers:
-        addresses.begin(f"192.0.2.{number}", now_ms=NOW)
+        addresses.take(f"192.0.2.{number}", 1, now_ms=NOW)
         addresses.give_back(f"192.0.2.{number + 1}")
     assert len(addresses) <= 10
 
 
 def test_the_address_that_was_quiet_longest_is_forgotten_first() -> None:
-    addresses = SignInAddresses(LIMIT, remembered=2)
+    addresses = Rates(LIMIT, remembered=2)
     for key in ("a", "a", "a", "b", "a", "c"):
-        addresses.begin(key, now_ms=NOW)
-    assert addresses.begin("a", now_ms=NOW) > 0
+        addresses.take(key, 1, now_ms=NOW)
+    assert addresses.take("a", 1, now_ms=NOW) > 0
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ import asyncio
 import contextlib
 import ssl
 import time
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Callable
 
-from alerthub.domain.admission import RateLimit, RateState, take
+from alerthub.domain.admission import RateLimit
 from alerthub.domain.errors import AlertHubError, Refuse, Retry
+from alerthub.domain.rates import Rates
 from alerthub.embedded.mqtt import metrics, packets
 from alerthub.embedded.mqtt.connection import Connection, ConnectionEnded, read_packet, refuse
 from alerthub.embedded.mqtt.logins import Login, Logins
@@ -45,8 +46,10 @@ class Broker:
         self._relay = Relay(waiting_bytes=settings.waiting_bytes)
         self._connections: dict[str, set[Connection]] = defaultdict(set)
         self._open = 0
-        self._limit = RateLimit(settings.failed_logins_per_minute / 60, settings.failed_logins_per_minute)
-        self._failures: OrderedDict[tuple[str, str], RateState] = OrderedDict()
+        self._failures = Rates(
+            RateLimit(settings.failed_logins_per_minute / 60, settings.failed_logins_per_minute),
+            remembered=_MAXIMUM_FAILURES,
+        )
         self._server: asyncio.Server | None = None
         logins.on_change = self._check
         revocations.subscribe(self._check_all)
@@ -128,17 +131,15 @@ class Broker:
     def _login(self, connect: packets.Connect, writer: asyncio.StreamWriter) -> Login:
         address = str((writer.get_extra_info("peername") or ("",))[0])
         who = (address, connect.username or "")
-        state, wait_seconds = take(self._failures.get(who), self._limit, 1, now_ms=self._now_ms())
+        now_ms = self._now_ms()
+        wait_seconds = self._failures.wait_seconds(who, now_ms=now_ms)
         if wait_seconds > 0:
             raise Retry("too many failed attempts", after_seconds=wait_seconds)
         certificate = writer.get_extra_info("ssl_object").getpeercert(True) or b""
         try:
             return self._logins.admit(connect.username, connect.password, certificate)
         except NotAuthenticatedError:
-            self._failures[who] = state
-            self._failures.move_to_end(who)
-            if len(self._failures) > _MAXIMUM_FAILURES:
-                self._failures.popitem(last=False)
+            self._failures.take(who, 1, now_ms=now_ms)
             raise
 
     async def _run(self, connection: Connection) -> None:
