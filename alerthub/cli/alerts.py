@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from alerthub.api.v1 import alert_pb2, alert_pb2_grpc, watchlist_pb2, watchlist_pb2_grpc
+from alerthub.api.v1 import alert_pb2, watchlist_pb2, watchlist_pb2_grpc
 from alerthub.cli.alerts_view import (
     as_json_object,
     print_alert,
@@ -25,11 +22,9 @@ from alerthub.cli.alerts_view import (
     print_json,
 )
 from alerthub.cli.context import CALL_SECONDS, DEFAULT_DATA, DataOption, JsonOption, run, signed_in
+from alerthub.cli.dispatch_calls import dispatch, office_account
 from alerthub.domain.errors import NotFound, Refuse, Retry
-from alerthub.embedded.folder import HubFolder
 from alerthub.grpc_errors import error_of
-
-OFFICE = ("ROLE_OPERATOR", "ROLE_SUPERVISOR")
 
 AccountOption = Annotated[
     str,
@@ -79,7 +74,7 @@ def list_alerts(
     """
 
     async def work() -> list[alert_pb2.Alert]:
-        async with _dispatch(data, account) as stub:
+        async with dispatch(data, account) as stub:
             return await _listed(stub, _statuses(status or []), limit)
 
     found = run(work(), as_json=as_json)
@@ -105,7 +100,7 @@ def show(
     """
 
     async def work() -> alert_pb2.GetAlertResponse:
-        async with _dispatch(data, account) as stub:
+        async with dispatch(data, account) as stub:
             return await _get(stub, alert_id)
 
     found = run(work(), as_json=as_json)
@@ -133,13 +128,13 @@ def open_alert(
     """
 
     async def work() -> watchlist_pb2.OpenAlertResponse:
-        async with _dispatch(data, account) as stub:
+        async with dispatch(data, account) as stub:
             found = await _get(stub, alert_id)
         if not found.sealed_details and not found.sealed_picture:
             raise Refuse(
                 "alert_id", f"an alert with evidence: {found.sealed_missing_reason or 'it has none'}"
             )
-        async with signed_in(data, account or _first_account(data), "watchlist") as channel:
+        async with signed_in(data, office_account(data, account), "watchlist") as channel:
             return await watchlist_pb2_grpc.WatchlistServiceStub(channel).OpenAlert(
                 watchlist_pb2.OpenAlertRequest(
                     alert_id=found.alert.alert_id,
@@ -197,7 +192,7 @@ def confirm(
     """
 
     async def work() -> alert_pb2.Alert:
-        async with _dispatch(data, account) as stub:
+        async with dispatch(data, account) as stub:
             request = alert_pb2.ConfirmAlertRequest(
                 command_id=str(uuid.uuid4()),
                 alert_id=await _whole_id(stub, alert_id),
@@ -226,7 +221,7 @@ def reject(
     """
 
     async def work() -> alert_pb2.Alert:
-        async with _dispatch(data, account) as stub:
+        async with dispatch(data, account) as stub:
             request = alert_pb2.RejectAlertRequest(
                 command_id=str(uuid.uuid4()), alert_id=await _whole_id(stub, alert_id), reason=reason
             )
@@ -251,7 +246,7 @@ def assign(
     """
 
     async def work() -> alert_pb2.Alert:
-        async with _dispatch(data, account) as stub:
+        async with dispatch(data, account) as stub:
             request = alert_pb2.AssignUnitRequest(
                 command_id=str(uuid.uuid4()), alert_id=await _whole_id(stub, alert_id), unit_id=unit_id
             )
@@ -296,7 +291,7 @@ async def _watch(data: Path, account: str, *, as_json: bool) -> None:
     token = ""
     while True:
         try:
-            async with _dispatch(data, account) as stub:
+            async with dispatch(data, account) as stub:
                 request = alert_pb2.WatchAlertsRequest(resume_token=token)
                 async for message in stub.WatchAlerts(request):
                     token = message.resume_token or token
@@ -310,21 +305,6 @@ async def _watch(data: Path, account: str, *, as_json: bool) -> None:
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.UNAUTHENTICATED:
                 raise error_of(error) from None
-
-
-@asynccontextmanager
-async def _dispatch(data: Path, account: str) -> AsyncIterator[Any]:
-    async with signed_in(data, account or _first_account(data), "dispatch") as channel:
-        yield alert_pb2_grpc.DispatchServiceStub(channel)
-
-
-def _first_account(data: Path) -> str:
-    folder = HubFolder(data)
-    if folder.accounts_file.exists():
-        for each in json.loads(folder.accounts_file.read_text(encoding="utf-8"))["accounts"]:
-            if set(OFFICE) & set(each["roles"]):
-                return str(each["account"])
-    raise NotFound("--account", f"an account with {' or '.join(OFFICE)}")
 
 
 async def _listed(

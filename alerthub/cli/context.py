@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Collection, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -15,7 +15,7 @@ import grpc
 import typer
 
 from alerthub.api.v1 import registry_pb2, registry_pb2_grpc
-from alerthub.domain.errors import AlertHubError, Refuse, Retry
+from alerthub.domain.errors import AlertHubError, NotFound, Refuse, Retry
 from alerthub.embedded.folder import HubFolder
 from alerthub.grpc_client import person_channel
 from alerthub.grpc_errors import error_of
@@ -57,6 +57,16 @@ def password_of(account: str, folder: HubFolder) -> str:
     if not sys.stdin.isatty():
         raise Refuse("--account", "an account of accounts.json, or ALERTHUB_PASSWORD_FILE with its password")
     return str(typer.prompt(f"Password of {account}", hide_input=True, err=True))
+
+
+def first_account(data: Path, roles: Collection[str]) -> str:
+    """The first account of the hub's accounts.json that holds one of `roles`. Raises NotFound."""
+    folder = HubFolder(data)
+    if folder.accounts_file.exists():
+        for each in json.loads(folder.accounts_file.read_text(encoding="utf-8"))["accounts"]:
+            if not set(roles).isdisjoint(each["roles"]):
+                return str(each["account"])
+    raise NotFound("--account", f"an account with {' or '.join(roles)}")
 
 
 def new_password_of(account: str) -> str:

@@ -5,16 +5,13 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from alerthub.api.v1 import alert_pb2, alert_pb2_grpc
+from alerthub.api.v1 import alert_pb2
 from alerthub.cli.context import (
     CALL_SECONDS,
     DEFAULT_DATA,
@@ -22,8 +19,8 @@ from alerthub.cli.context import (
     DataOption,
     JsonOption,
     run,
-    signed_in,
 )
+from alerthub.cli.dispatch_calls import dispatch
 
 _precision = typer.Typer(
     no_args_is_help=True,
@@ -43,7 +40,7 @@ def list_command(
     """List what was measured, what is suspended first; then the floor and what is proposed for it."""
 
     async def work() -> alert_pb2.ListPrecisionResponse:
-        async with _dispatch(data, account) as stub:
+        async with dispatch(data, account) as stub:
             found: alert_pb2.ListPrecisionResponse = await stub.ListPrecision(
                 alert_pb2.ListPrecisionRequest(), timeout=CALL_SECONDS
             )
@@ -111,7 +108,7 @@ def lift_command(
     """Lift a suspension after a supervisor has looked: counting begins anew."""
 
     async def work() -> None:
-        async with _dispatch(data, account) as stub:
+        async with dispatch(data, account) as stub:
             request = alert_pb2.LiftSuspensionRequest(
                 command_id=str(uuid.uuid4()), kind=kind, subject=name, reason=reason
             )
@@ -133,7 +130,7 @@ def propose_command(
     """Propose another floor. It is in force once a second supervisor approved it."""
 
     async def work() -> str:
-        async with _dispatch(data, account) as stub:
+        async with dispatch(data, account) as stub:
             request = alert_pb2.ProposePrecisionFloorRequest(
                 command_id=str(uuid.uuid4()), floor=floor, reason=reason
             )
@@ -160,7 +157,7 @@ def approve_command(
     """Approve the floor that somebody else proposed. It counts from the next outcome on."""
 
     async def work() -> float:
-        async with _dispatch(data, account) as stub:
+        async with dispatch(data, account) as stub:
             request = alert_pb2.ApprovePrecisionFloorRequest(
                 command_id=str(uuid.uuid4()), proposal_id=proposal
             )
@@ -171,9 +168,3 @@ def approve_command(
         typer.echo(json.dumps({"ok": True, "floor": floor}))
     else:
         typer.echo(f"The floor is {floor:g}.")
-
-
-@asynccontextmanager
-async def _dispatch(data: Path, account: str) -> AsyncIterator[Any]:
-    async with signed_in(data, account, "dispatch") as channel:
-        yield alert_pb2_grpc.DispatchServiceStub(channel)

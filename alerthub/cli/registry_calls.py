@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,9 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from alerthub.api.v1 import registry_pb2_grpc
-from alerthub.cli.context import CALL_SECONDS, signed_in
-from alerthub.domain.errors import NotFound
-from alerthub.embedded.folder import HubFolder
+from alerthub.cli.context import CALL_SECONDS, first_account, signed_in
 
 EDITOR = "ROLE_REGISTRY_EDITOR"
 
@@ -29,14 +26,7 @@ OptionalAccount = Annotated[
 
 def editor(data: Path, account: str) -> str:
     """`account`, or where it is empty the first of accounts.json that may change the registry."""
-    if account:
-        return account
-    folder = HubFolder(data)
-    if folder.accounts_file.exists():
-        for each in json.loads(folder.accounts_file.read_text(encoding="utf-8"))["accounts"]:
-            if EDITOR in each["roles"]:
-                return str(each["account"])
-    raise NotFound("--account", f"an account with {EDITOR}")
+    return account or first_account(data, (EDITOR,))
 
 
 @asynccontextmanager

@@ -17,10 +17,17 @@ from rich.console import Console
 from rich.table import Table
 
 from alerthub.api.v1 import common_pb2, watchlist_pb2, watchlist_pb2_grpc
-from alerthub.cli.context import CALL_SECONDS, DEFAULT_DATA, DataOption, JsonOption, run, signed_in
+from alerthub.cli.context import (
+    CALL_SECONDS,
+    DEFAULT_DATA,
+    DataOption,
+    JsonOption,
+    first_account,
+    run,
+    signed_in,
+)
 from alerthub.cli.watchlist_documents import kind_of, read_entries, valid_until_ms
-from alerthub.domain.errors import NotFound, Refuse
-from alerthub.embedded.folder import HubFolder
+from alerthub.domain.errors import Refuse
 
 IMPORT_SIZE = 500
 """Entries of one request; each request is all or nothing."""
@@ -314,17 +321,8 @@ def categories(
 
 @asynccontextmanager
 async def _service(data: Path, account: str, *roles: str) -> AsyncIterator[Any]:
-    async with signed_in(data, account or _first_account(data, roles), "watchlist") as channel:
+    async with signed_in(data, account or first_account(data, roles), "watchlist") as channel:
         yield watchlist_pb2_grpc.WatchlistServiceStub(channel)
-
-
-def _first_account(data: Path, roles: Sequence[str]) -> str:
-    folder = HubFolder(data)
-    if folder.accounts_file.exists():
-        for each in json.loads(folder.accounts_file.read_text(encoding="utf-8"))["accounts"]:
-            if set(roles) & set(each["roles"]):
-                return str(each["account"])
-    raise NotFound("--account", f"an account with {' or '.join(roles)}")
 
 
 def _status(name: str) -> watchlist_pb2.EntryStatus.ValueType:

@@ -67,7 +67,7 @@ def dispatch(monkeypatch: pytest.MonkeyPatch) -> Dispatch:
         made.account = account
         yield made
 
-    monkeypatch.setattr(precision, "_dispatch", connected)
+    monkeypatch.setattr(precision, "dispatch", connected)
     return made
 
 
