@@ -34,10 +34,14 @@ class Heard:
             self.partitions[partition] = max(at_ms, self.partitions.get(partition, 0))
         for gateway_id, at_ms in gateways.items():
             self.gateways[gateway_id] = max(at_ms, self.gateways.get(gateway_id, 0))
-        for gateway_id in [
-            each for each, at_ms in self.gateways.items() if now_ms - at_ms > GATEWAY_FORGOTTEN_MS
-        ]:
-            del self.gateways[gateway_id]
+        forget_gateways(self.gateways, now_ms=now_ms)
+
+
+def forget_gateways(heard: dict[str, int], *, now_ms: int) -> None:
+    """Takes out who was not heard for `GATEWAY_FORGOTTEN_MS`; `heard` is by gateway, in milliseconds since
+    1970."""
+    for gateway_id in [each for each, at_ms in heard.items() if now_ms - at_ms > GATEWAY_FORGOTTEN_MS]:
+        del heard[gateway_id]
 
 
 @dataclass(frozen=True, slots=True)

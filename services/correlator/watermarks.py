@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from alerthub.api.v1.observation_pb2 import GatewayHeard, PartitionWatermark, Watermarks
+from alerthub.domain.watching import forget_gateways
 from services.correlator.state import Working
 
 WATERMARK_SECONDS = 1.0
 """As often as each gateway writes an empty batch to each partition."""
-_FORGOTTEN_AFTER_MS = 3_600_000
-"""A gateway that was not heard for an hour is no longer one of ours."""
 
 
 def of(
     working: Working, heard: dict[str, int], *, instance: str, partition_count: int, now_ms: int
 ) -> Watermarks:
     """What to tell now. Forgets gateways that were not heard for an hour."""
-    for gateway_id in _forgotten(heard, now_ms):
-        del heard[gateway_id]
+    forget_gateways(heard, now_ms=now_ms)
     return Watermarks(
         instance=instance,
         time_ms=now_ms,
@@ -29,7 +25,3 @@ def of(
         ],
         gateways=[GatewayHeard(gateway_id=each, received_time_ms=heard[each]) for each in sorted(heard)],
     )
-
-
-def _forgotten(heard: Mapping[str, int], now_ms: int) -> list[str]:
-    return [each for each, at_ms in heard.items() if now_ms - at_ms > _FORGOTTEN_AFTER_MS]
