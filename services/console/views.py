@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from alerthub.api.v1 import access_pb2, alert_pb2, common_pb2, observation_pb2, registry_pb2
+from alerthub.domain import alerts as domain
 from alerthub.domain.checklists import Subject, checklist
 from services.console import map_models, models
 from services.console.models import Action, LifeEventKind
@@ -14,12 +15,7 @@ STATUSES = {
     alert_pb2.AlertStatus.Value(f"ALERT_STATUS_{status.name}"): status for status in models.AlertStatus
 }
 STATUS_VALUES = {status: value for value, status in STATUSES.items()}
-OPEN_STATUSES = (
-    models.AlertStatus.AWAITING_CONFIRMATION,
-    models.AlertStatus.DISPATCHING,
-    models.AlertStatus.ACCEPTED,
-    models.AlertStatus.ESCALATED,
-)
+OPEN_STATUSES = tuple(models.AlertStatus(status.value) for status in sorted(domain.OPEN_STATUSES))
 _SEVERITIES = {common_pb2.Severity.Value(f"SEVERITY_{each.name}"): each for each in models.Severity}
 _RULE_KINDS = {
     registry_pb2.RULE_KIND_WATCHLIST_HIT: models.RuleKind.WATCHLIST_HIT,

@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerthub import audit
@@ -14,6 +13,7 @@ from alerthub.api.v1.alert_pb2 import PrecisionFloorProposal
 from alerthub.domain.accounts import Maker, check_second_person
 from alerthub.domain.errors import Conflict, NotFound
 from alerthub.identity import Caller
+from alerthub.postgres import sql
 
 PROPOSAL_LIFE_MS = 7 * 24 * 3_600_000
 """What nobody approved for a week is not what anybody has in mind any more."""
@@ -32,7 +32,7 @@ class FloorProposal:
 async def in_force(connection: AsyncConnection, *, before_any_change: float) -> float:
     """The floor of now."""
     found = await connection.scalar(
-        text(
+        sql(
             "SELECT floor FROM precision_floor_change WHERE approved_by IS NOT NULL "
             "ORDER BY approved_at_ms DESC LIMIT 1"
         )
@@ -43,7 +43,7 @@ async def in_force(connection: AsyncConnection, *, before_any_change: float) -> 
 async def propose(connection: AsyncConnection, proposal: FloorProposal, *, by: Caller, now_ms: int) -> None:
     """Notes a proposal that waits for its second person. Raises Conflict for an id that is taken."""
     made = await connection.execute(
-        text(
+        sql(
             "INSERT INTO precision_floor_change (proposal_id, floor, reason, proposed_by, proposed_at_ms, "
             "proposer_made_by) VALUES (:id, :floor, :reason, :by, :now, :made_by) ON CONFLICT DO NOTHING"
         ),
@@ -84,7 +84,7 @@ async def approve(connection: AsyncConnection, proposal_id: str, *, by: Caller, 
     if now_ms - row.proposed_at_ms > PROPOSAL_LIFE_MS:
         raise Conflict("proposal_id", "a proposal of this week: propose it anew")
     await connection.execute(
-        text(
+        sql(
             "UPDATE precision_floor_change SET approved_by = :by, approved_at_ms = :now, "
             "approver_made_by = :made_by WHERE proposal_id = :id"
         ),
@@ -104,7 +104,7 @@ async def approve(connection: AsyncConnection, proposal_id: str, *, by: Caller, 
 async def waiting(connection: AsyncConnection, *, now_ms: int) -> list[PrecisionFloorProposal]:
     """The proposals that somebody may still approve, the newest first."""
     rows = await connection.execute(
-        text(
+        sql(
             "SELECT * FROM precision_floor_change WHERE approved_by IS NULL AND proposed_at_ms >= :since "
             "ORDER BY proposed_at_ms DESC LIMIT 100"
         ),
@@ -125,7 +125,7 @@ async def waiting(connection: AsyncConnection, *, now_ms: int) -> list[Precision
 async def _locked(connection: AsyncConnection, proposal_id: str) -> Any:
     row = (
         await connection.execute(
-            text("SELECT * FROM precision_floor_change WHERE proposal_id = :id FOR UPDATE"),
+            sql("SELECT * FROM precision_floor_change WHERE proposal_id = :id FOR UPDATE"),
             {"id": proposal_id},
         )
     ).one_or_none()

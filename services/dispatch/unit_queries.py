@@ -9,7 +9,6 @@ from alerthub.domain.errors import NotFound
 from alerthub.domain.routing import (
     POSITION_MAXIMUM_AGE_MS,
     Candidate,
-    Place,
     Ranked,
     RoutableUnit,
     ShiftTime,
@@ -57,10 +56,9 @@ class UnitQueries:
                 now_ms=now_ms,
             )
         }
-        place = None
-        if facts.latitude is not None and facts.longitude is not None:
-            place = Place(facts.latitude, facts.longitude)
-        ranked = rank(everybody, place=place, positions=self._fleet.positions, workloads=loads, now_ms=now_ms)
+        ranked = rank(
+            everybody, place=facts.place, positions=self._fleet.positions, workloads=loads, now_ms=now_ms
+        )
         # Stable: within each half the order of the rules stays.
         ordered = sorted(ranked, key=lambda each: each.unit.unit_id not in fitting)[:MAXIMUM_RANKED]
         asked = {each.unit_id for each in stored.alert.assignments}

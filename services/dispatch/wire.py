@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from alerthub.api.v1 import alert_pb2, common_pb2, observation_pb2
 from alerthub.domain import alerts as domain
 from alerthub.domain.alerts import AssignmentStatus, EventKind, OutcomeKind, Policy, Status
+from alerthub.domain.routing import Place
 
 STATUS = {
     Status.AWAITING_CONFIRMATION: alert_pb2.ALERT_STATUS_AWAITING_CONFIRMATION,
@@ -89,6 +90,13 @@ class Facts:
     latitude: float | None
     longitude: float | None
     cooldown_ms: int
+
+    @property
+    def place(self) -> Place | None:
+        """Where it happened, if the device's place is known."""
+        if self.latitude is None or self.longitude is None:
+            return None
+        return Place(self.latitude, self.longitude)
 
 
 def alert_message(

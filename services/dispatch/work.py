@@ -19,7 +19,7 @@ from alerthub.domain import alert_life
 from alerthub.domain import alerts as domain
 from alerthub.domain.alerts import Change, EventKind
 from alerthub.domain.deadlines import DeadlineTimes, Waiting
-from alerthub.domain.routing import Place, Workload, candidates, choose
+from alerthub.domain.routing import Workload, candidates, choose
 from alerthub.postgres import transaction
 from services.dispatch.fleet import Fleet
 from services.dispatch.metrics import EVENTS
@@ -162,12 +162,9 @@ class Work:
         unknown = [each for each in available if each.unit.unit_id not in self._workloads]
         if unknown:
             self._workloads.update(await self.store.workloads(unknown))
-        place = None
-        if facts.latitude is not None and facts.longitude is not None:
-            place = Place(facts.latitude, facts.longitude)
         route = choose(
             available,
-            place=place,
+            place=facts.place,
             positions=fleet.positions,
             workloads=self._workloads,
             now_ms=self.now_ms,
