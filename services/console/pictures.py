@@ -6,10 +6,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from alerthub.domain.device_events import picture_format
 from alerthub.domain.errors import NotFound
 from services.console.sessions import Session
-
-_KINDS = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,8 @@ class Picture:
 
 def picture_of(content: bytes) -> Picture | None:
     """None for what is neither JPEG nor PNG."""
-    return next((Picture(content, kind) for first, kind in _KINDS if content.startswith(first)), None)
+    kind = picture_format(content)
+    return None if kind is None else Picture(content, f"image/{kind}")
 
 
 class OpenedPictures:
