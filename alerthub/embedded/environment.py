@@ -7,9 +7,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from alerthub.embedded import pki
 from alerthub.embedded.folder import HubFolder
-from alerthub.embedded.postgres_node import DATABASE, ROLES
+from alerthub.provision import pki
+from alerthub.provision.database import DATABASE, ROLES
 from alerthub.settings import KafkaSettings
 
 _ROLE_OF: Mapping[str, str] = {role: role for role in ROLES} | {"push": "dispatch"}

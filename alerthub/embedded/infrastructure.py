@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from alerthub.embedded import pki, processes
+from alerthub.embedded import processes
 from alerthub.embedded.folder import HubFolder, HubLock, random_secret
 from alerthub.embedded.jars import Progress
 from alerthub.embedded.kafka_node import KafkaNode
 from alerthub.embedded.postgres_node import PostgresNode
+from alerthub.provision import pki
 from alerthub.settings import KafkaSettings, PostgresSettings, TlsSettings
 from alerthub.topics import TOPICS, TopicSpecification
 

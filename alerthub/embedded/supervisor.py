@@ -9,13 +9,13 @@ from typing import Any
 
 from alerthub.domain.errors import Retry
 from alerthub.embedded import processes
-from alerthub.embedded.accounts import ensure_accounts
 from alerthub.embedded.catalogue import SERVICES, ServiceSpecification
 from alerthub.embedded.child import Child, ChildSpecification, service_command
 from alerthub.embedded.environment import retention_environment, service_environment
 from alerthub.embedded.folder import HubFolder
 from alerthub.embedded.infrastructure import Infrastructure
 from alerthub.embedded.jars import Progress
+from alerthub.provision.accounts import ensure_accounts
 from alerthub.topics import MINUTE_MS, TopicSettings, TopicSpecification, build_topics
 
 START_SECONDS = 120.0

@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from alerthub.cli import up
-from alerthub.embedded.accounts import ensure_accounts
 from alerthub.embedded.folder import HubFolder
+from alerthub.provision.accounts import ensure_accounts
 
 URL = "https://127.0.0.1:4711"
 

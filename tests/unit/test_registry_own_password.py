@@ -10,8 +10,8 @@ import pytest
 
 from alerthub.domain.accounts import check_new_password
 from alerthub.domain.errors import Refuse
-from alerthub.embedded.accounts import ensure_accounts, forget_password
 from alerthub.embedded.folder import HubFolder
+from alerthub.provision.accounts import ensure_accounts, forget_password
 
 
 def test_a_sentence_of_any_characters_will_do() -> None:
