@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alerthub import audit
+from alerthub import resource_wire as wire
 from alerthub.api.v1 import registry_pb2
 from alerthub.domain import resource_checks as checks
 from alerthub.domain.errors import Conflict, Refuse
@@ -28,7 +29,7 @@ from alerthub.domain.resources import (
     references_of,
 )
 from alerthub.postgres import transaction
-from services.registry import metrics, publication, store, wire
+from services.registry import metrics, publication, store
 from services.registry.topic_versions import TopicVersions
 
 _DEFAULT_PAGE = 200
@@ -100,14 +101,18 @@ class ResourceHandlers:
             )
             declared = {change.key for change in changed}
             await store.save(connection, made, declared=declared, actor=actor, now_ms=now_ms)
-            for change in changed:
-                await audit.record(
-                    connection,
-                    action=_AUDITED[change.action],
-                    actor=actor,
-                    subject=f"{change.key.kind.value}:{change.key.id}",
-                    detail=_detail(change),
-                )
+            await audit.record_all(
+                connection,
+                [
+                    audit.Entry(
+                        action=_AUDITED[change.action],
+                        actor=actor,
+                        subject=f"{change.key.kind.value}:{change.key.id}",
+                        detail=_detail(change),
+                    )
+                    for change in changed
+                ],
+            )
             response = registry_pb2.ApplyResourcesResponse(
                 changes=wire.changes_to_wire(decision.changes), active_from_ms=active_from_ms
             )

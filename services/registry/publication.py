@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from alerthub import resource_wire as wire
 from alerthub.api.v1 import registry_pb2
 from alerthub.domain.resources import (
     Action,
@@ -30,7 +31,7 @@ from alerthub.domain.resources import (
     below,
     key_of,
 )
-from services.registry import store, wire
+from services.registry import store
 from services.registry.store import Publication
 
 ENDED_SHIFT_KEPT_MS = 24 * 3_600_000

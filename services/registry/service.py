@@ -77,9 +77,7 @@ class Service:
             now_ms=now_ms,
         )
         if settings.bootstrap_accounts_file is not None:
-            made = await accounts.bootstrap(
-                settings.bootstrap_accounts_file, listen_host=settings.listen_host
-            )
+            made = await accounts.bootstrap(settings.bootstrap_accounts_file)
             log.info("accounts_bootstrapped", accounts=made)
         await self._producer.start()
         self._parts.on_stop(self._producer.stop)

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerthub import outbox
+from alerthub import resource_wire as wire
 from alerthub.api.v1 import registry_pb2
 from alerthub.domain.errors import Refuse
 from alerthub.domain.resources import (
@@ -23,7 +24,7 @@ from alerthub.domain.resources import (
     key_of,
     references_of,
 )
-from services.registry import tables, wire
+from services.registry import tables
 
 TOPIC_OF = {Kind.DEVICE: "devices", Kind.ZONE: "zones", Kind.RULE: "rules", Kind.UNIT: "units"}
 """Where resources of a kind are published. The others travel inside these."""
@@ -215,6 +216,7 @@ async def save(
     for resource in changed:
         if isinstance(resource, CheckAuthorisation):
             await _save_authorisation(connection, resource)
+    messages = []
     for publication in publications:
         key = key_of(publication.resource)
         if key.kind not in TOPIC_OF:
@@ -223,9 +225,8 @@ async def save(
         if len(value) > outbox.MAXIMUM_VALUE_BYTES:
             expected = f"a {key.kind.value} of at most {outbox.MAXIMUM_VALUE_BYTES} bytes; {key.id} has more"
             raise Refuse("resources", expected)
-        await outbox.enqueue(
-            connection, topic=TOPIC_OF[key.kind], key=key.id, value=value, version=publication.version
-        )
+        messages.append(outbox.Message(TOPIC_OF[key.kind], key.id, publication.version, value))
+    await outbox.enqueue_all(connection, messages)
 
 
 def value_of(message: registry_pb2.Resource) -> bytes:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerthub import resource_wire as wire
 from alerthub.api.v1 import common_pb2, registry_pb2
 from alerthub.cli import documents
 from alerthub.cli.apply import LARGEST_PART, in_parts
@@ -16,7 +17,6 @@ from alerthub.cli.documents import parse_documents
 from alerthub.cli.resource_documents import Document, read_resources
 from alerthub.domain.errors import Refuse
 from alerthub.domain.resource_checks import check_distinct, check_resource
-from services.registry import wire
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "resources.md"
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerthub import resource_wire as wire
 from alerthub.domain import resources as domain
 from alerthub.domain.errors import Refuse
 from alerthub.domain.resource_checks import (
@@ -47,7 +48,6 @@ from alerthub.domain.resources import (
     plan,
 )
 from alerthub.domain.schedule import Hours, Schedule
-from services.registry import wire
 
 NOW = 1_800_000_000_000
 HOUR = 3_600_000
