@@ -77,7 +77,7 @@ def apply_command(
 
     applied = run(work(), as_json=as_json)
     if wait and applied.active_from_ms:
-        asyncio.run(_until(applied.active_from_ms))
+        asyncio.run(until_in_force(applied.active_from_ms))
     if as_json:
         typer.echo(json.dumps(applied.as_json(), ensure_ascii=False))
     raise typer.Exit(0 if applied.done or dry_run else 1)
@@ -197,7 +197,8 @@ def show(changes: Sequence[registry_pb2.ResourceChange], *, title: str = "") -> 
     console.print(Text(summary, style="bold"))
 
 
-async def _until(active_from_ms: int) -> None:
+async def until_in_force(active_from_ms: int) -> None:
+    """Waits until a version that comes into force then, ms since 1970, has done so."""
     left_ms = active_from_ms - time.time_ns() // 1_000_000
     if 0 < left_ms <= LONGEST_WAIT_MS:
         await asyncio.sleep(left_ms / 1_000)

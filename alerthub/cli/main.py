@@ -11,9 +11,9 @@ from alerthub.domain.errors import AlertHubError
 
 FAMILIES = (
     "up",
-    "provision",
     "doctor",
     "apply",
+    "bulk",
     "watchlist",
     "send",
     "alerts",
