@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 # The package re-exports these without telling type checkers, so they come from where they are defined.
@@ -147,15 +147,45 @@ def add_users(admin: AdminClient, passwords: Mapping[str, str]) -> list[str]:
     """Makes the users that the broker does not know yet; returns their names. Known ones stay as they are."""
     known = _wait({"users": admin.describe_user_scram_credentials()}, "reading the users")["users"]
     missing = sorted(set(passwords) - set(known))
-    if missing:
+    set_passwords(admin, {name: passwords[name] for name in missing})
+    return missing
+
+
+def set_passwords(admin: AdminClient, passwords: Mapping[str, str]) -> None:
+    """Gives users these passwords; who is connected stays so."""
+    if passwords:
         info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, _SCRAM_ITERATIONS)
         _wait(
             admin.alter_user_scram_credentials(
-                [UserScramCredentialUpsertion(name, info, passwords[name].encode()) for name in missing]
+                [
+                    UserScramCredentialUpsertion(name, info, password.encode())
+                    for name, password in passwords.items()
+                ]
             ),
-            "adding users",
+            "setting passwords",
         )
-    return missing
+
+
+def admits(settings: KafkaSettings, password: str) -> bool:
+    """Whether Kafka takes this user with this password. Retry when it does not answer."""
+    refused: list[KafkaError] = []
+
+    def note(error: KafkaError) -> None:
+        if error.code() == KafkaError._AUTHENTICATION:
+            refused.append(error)
+
+    client = administrator(settings, **{"sasl.password": password, "error_cb": note})
+    deadline = time.monotonic() + _ADMINISTRATION_TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            client.list_topics(timeout=0.5)
+        except KafkaException:
+            client.poll(0)
+            if refused:
+                return False
+        else:
+            return True
+    raise Retry("Kafka did not answer whether it knows a user")
 
 
 def create_topics(admin: AdminClient, table: Mapping[str, TopicSpecification]) -> list[str]:

@@ -70,11 +70,7 @@ def engine(settings: PostgresSettings) -> AsyncEngine:
     Raises Refuse for an address off the loopback without an authority (S2).
     """
     over_socket = settings.host.startswith("/")
-    tls: ssl.SSLContext | bool = False
-    if settings.ca_file is not None:
-        tls = ssl.create_default_context(cafile=str(settings.ca_file))
-    elif not over_socket and not is_loopback(settings.host):
-        raise Refuse("postgres.ca_file", "an authority's certificate: an address off the loopback needs TLS")
+    tls = tls_of(settings)
     created = create_async_engine(
         URL.create(
             "postgresql+asyncpg",
@@ -105,6 +101,15 @@ def engine(settings: PostgresSettings) -> AsyncEngine:
     event.listen(created.sync_engine, "handle_error", _take_values_out)
     event.listen(created.sync_engine, "checkout", _refuse_closed)
     return created
+
+
+def tls_of(settings: PostgresSettings) -> ssl.SSLContext | bool:
+    """With an authority: its context. Without: False, and Refuse for an address off the loopback (S2)."""
+    if settings.ca_file is not None:
+        return ssl.create_default_context(cafile=str(settings.ca_file))
+    if not settings.host.startswith("/") and not is_loopback(settings.host):
+        raise Refuse("postgres.ca_file", "an authority's certificate: an address off the loopback needs TLS")
+    return False
 
 
 def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:

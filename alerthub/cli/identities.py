@@ -27,8 +27,8 @@ from alerthub.cli.context import (
 from alerthub.cli.registry_calls import OptionalAccount, call
 from alerthub.domain.errors import Refuse
 from alerthub.domain.http_digest import password_of as password_of_digest
-from alerthub.embedded.accounts import forget_password
 from alerthub.embedded.folder import HubFolder
+from alerthub.provision.accounts import forget_password
 
 devices = typer.Typer(help="Secrets and certificates of devices.", no_args_is_help=True)
 terminals = typer.Typer(help="Codes with which patrol terminals enrol.", no_args_is_help=True)

@@ -11,6 +11,7 @@ from alerthub.domain.errors import AlertHubError
 
 FAMILIES = (
     "up",
+    "provision",
     "doctor",
     "apply",
     "bulk",

@@ -5,15 +5,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
-from alerthub.embedded import pki
 from alerthub.embedded.folder import HubFolder
-from alerthub.embedded.postgres_node import DATABASE, ROLES
+from alerthub.provision.database import DATABASE
+from alerthub.provision.shares import ROLE_OF, secret_files
 from alerthub.settings import KafkaSettings
-
-_ROLE_OF: Mapping[str, str] = {role: role for role in ROLES} | {"push": "dispatch"}
-"""Push is the half of dispatch that holds streams: it uses dispatch's tables."""
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "SSL_CERT_FILE", "VIRTUAL_ENV")
 """Nothing else of the caller's environment reaches a service."""
@@ -37,7 +33,6 @@ def service_environment(
     """
     root = folder.root.resolve()
     folder = HubFolder(root)
-    tls = pki.tls_settings(folder, service)
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     environment |= {
         "PYTHONUNBUFFERED": "1",
@@ -46,24 +41,20 @@ def service_environment(
         "ALERTHUB_LISTEN_HOST": "127.0.0.1",
         "ALERTHUB_KAFKA__BOOTSTRAP": kafka.bootstrap,
         "ALERTHUB_KAFKA__USERNAME": service,
-        "ALERTHUB_KAFKA__PASSWORD_FILE": str(folder.kafka_password_file(service)),
-        "ALERTHUB_TLS__CERTIFICATE_FILE": str(tls.certificate_file),
-        "ALERTHUB_TLS__KEY_FILE": str(tls.key_file),
-        "ALERTHUB_TLS__CA_FILE": str(tls.ca_file),
-        "ALERTHUB_TOKEN_VERIFICATION_KEY_FILE": str(pki.token_verification_key_file(folder)),
         "ALERTHUB_EVIDENCE_URL": folder.evidence.as_uri(),
         "ALERTHUB_WITNESS_FILE": str(folder.witness / f"{service}.heads"),
     }
-    role = _ROLE_OF.get(service)
+    role = ROLE_OF.get(service)
     if role is not None:
         environment |= {
             "ALERTHUB_POSTGRES__HOST": "127.0.0.1",
             "ALERTHUB_POSTGRES__PORT": str(postgres_port),
             "ALERTHUB_POSTGRES__DATABASE": DATABASE,
             "ALERTHUB_POSTGRES__ROLE": role,
-            "ALERTHUB_POSTGRES__PASSWORD_FILE": str(folder.postgres_password_file(role)),
         }
-    environment |= {name: str(path) for name, path in _private_files(folder, service).items()}
+    environment |= {file.variable: str(file.source) for file in secret_files(folder, service)}
+    if service == "watchlist":
+        environment["ALERTHUB_KEYS_FOLDER"] = str(folder.keys)
     environment |= {f"ALERTHUB_{field.upper()}": str(port) for field, port in (ports or {}).items()}
     environment |= {
         f"ALERTHUB_ADDRESSES__{field.upper()}": address for field, address in (addresses or {}).items()
@@ -80,22 +71,5 @@ def retention_environment(service: str, minutes: int) -> dict[str, str]:
             return {"ALERTHUB_OBSERVATIONS_RETENTION_MINUTES": str(minutes)}
         case "gateway":
             return {"ALERTHUB_PICTURE_RETENTION_MS": str(minutes * 60_000)}
-        case _:
-            return {}
-
-
-def _private_files(folder: HubFolder, service: str) -> dict[str, Path]:
-    """What one service alone is told of."""
-    match service:
-        case "registry":
-            return {
-                "ALERTHUB_TOKEN_SIGNING_KEY_FILE": pki.token_signing_key_file(folder),
-                "ALERTHUB_AUTHORITY_KEY_FILE": pki.authority_key_file(folder),
-                "ALERTHUB_BOOTSTRAP_ACCOUNTS_FILE": folder.accounts_file,
-            }
-        case "watchlist":
-            return {"ALERTHUB_KEYS_FOLDER": folder.keys}
-        case "gateway":
-            return {"ALERTHUB_DIGEST_KEY_FILE": folder.digest_key_file}
         case _:
             return {}

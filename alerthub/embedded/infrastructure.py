@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from alerthub.embedded import pki, processes
+from alerthub.domain.errors import Refuse
+from alerthub.embedded import processes
 from alerthub.embedded.folder import HubFolder, HubLock, random_secret
 from alerthub.embedded.jars import Progress
 from alerthub.embedded.kafka_node import KafkaNode
 from alerthub.embedded.postgres_node import PostgresNode
+from alerthub.provision import pki
+from alerthub.provision.files import PROVISIONED
 from alerthub.settings import KafkaSettings, PostgresSettings, TlsSettings
 from alerthub.topics import TOPICS, TopicSpecification
 
@@ -69,6 +72,8 @@ class Infrastructure:
     def start(self, *, fresh: bool = False) -> None:
         """Starts everything; returns when Kafka and PostgreSQL answer. `fresh` deletes what the folder
         holds first."""
+        if self.folder.hub_file.exists() and self.folder.read_hub().get("state") == PROVISIONED:
+            raise Refuse("data", f"another folder; {self.folder.root} is that of a hub in containers")
         self._lock.acquire()
         try:
             if fresh:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import uuid
-from base64 import urlsafe_b64encode
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -18,57 +17,17 @@ from alerthub.domain.errors import Retry
 from alerthub.embedded import processes
 from alerthub.embedded.folder import HubFolder, random_secret, write_file
 from alerthub.embedded.jars import Progress, cache_folder, class_path, locked_jars
+from alerthub.provision.broker import (
+    ADMINISTRATOR,
+    CONTROLLER,
+    broker_properties,
+    cluster_id,
+    format_arguments,
+    tools_properties,
+)
+from alerthub.provision.cluster import ensure_cluster
 from alerthub.settings import KafkaSettings
 from alerthub.topics import PERMISSIONS, PRINCIPALS, Permission, TopicSpecification
-
-ADMINISTRATOR = "admin"
-
-_PROPERTIES = """\
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=CLIENT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=CLIENT://127.0.0.1:{port}
-controller.listener.names=CONTROLLER
-inter.broker.listener.name=CLIENT
-listener.security.protocol.map=CONTROLLER:SASL_PLAINTEXT,CLIENT:SASL_PLAINTEXT
-sasl.mechanism.inter.broker.protocol=SCRAM-SHA-256
-sasl.enabled.mechanisms=SCRAM-SHA-256
-sasl.mechanism.controller.protocol=PLAIN
-listener.name.client.scram-sha-256.sasl.jaas.config={scram} required \
-username="admin" password="{admin_password}";
-listener.name.controller.sasl.enabled.mechanisms=PLAIN
-listener.name.controller.plain.sasl.jaas.config={plain} required \
-username="controller" password="{controller_password}" user_controller="{controller_password}";
-authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
-super.users=User:admin;User:controller
-allow.everyone.if.no.acl.found=false
-log.dirs={logs}
-auto.create.topics.enable=false
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=8
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-group.initial.rebalance.delay.ms=0
-# What is past its retention goes within half a minute instead of five: retention is a promise here.
-log.retention.check.interval.ms=30000
-log.cleaner.dedupe.buffer.size=16777216
-# A broker that was killed is taken back when its old session has ended: 4 s instead of 9.
-broker.session.timeout.ms=4000
-broker.heartbeat.interval.ms=1000
-num.network.threads=2
-num.io.threads=4
-background.threads=2
-num.recovery.threads.per.data.dir=2
-"""
-
-_TOOLS = """\
-# Kafka's own programs as the administrator, for example:
-# kafka-console-consumer --bootstrap-server {bootstrap} --command-config FILE --topic calls --from-beginning
-security.protocol=SASL_PLAINTEXT
-sasl.mechanism=SCRAM-SHA-256
-sasl.jaas.config={scram} required username="admin" password="{password}";
-"""
 
 _RUNTIME_OPTIONS = (
     "-Xms96m",
@@ -81,13 +40,6 @@ _RUNTIME_OPTIONS = (
 )
 START_SECONDS = 120.0
 """Three seconds on an idle machine; two cores that are busy with something else take a minute."""
-
-
-def cluster_id(unique: uuid.UUID) -> str:
-    """Kafka's form of a cluster's id: 22 letters of base64. One that began with a hyphen would be an option
-    to Kafka's tools: it begins with an underscore instead."""
-    text = urlsafe_b64encode(unique.bytes).decode("ascii").rstrip("=")
-    return "_" + text[1:] if text.startswith("-") else text
 
 
 class KafkaNode:
@@ -141,11 +93,9 @@ class KafkaNode:
             self._format()
         progress("starting Kafka")
         self.launch()
-        admin = kafka.administrator(self.settings(ADMINISTRATOR))
         # A folder that an older version made lacks the users that came since.
-        kafka.add_users(admin, {name: self._password(name) for name in PRINCIPALS})
-        kafka.create_topics(admin, self._table)
-        kafka.apply_permissions(admin, permissions)
+        passwords = {name: self._password(name) for name in PRINCIPALS}
+        ensure_cluster(self.settings(ADMINISTRATOR), passwords, table=self._table, permissions=permissions)
 
     def launch(self) -> None:
         """Starts the broker over a log that exists, as after `kill`, and waits until it answers."""
@@ -198,24 +148,16 @@ class KafkaNode:
         return [str(JAVA), "-Dfile.encoding=UTF-8"]
 
     def _write_properties(self) -> None:
-        module = "org.apache.kafka.common.security"
-        text = _PROPERTIES.format(
+        text = broker_properties(
+            {name: self._password(name) for name in (ADMINISTRATOR, CONTROLLER)},
             port=self._port,
             controller_port=self.controller_port,
-            scram=f"{module}.scram.ScramLoginModule",
-            plain=f"{module}.plain.PlainLoginModule",
-            admin_password=self._password(ADMINISTRATOR),
-            controller_password=self._password("controller"),
-            logs=self.segments,
+            logs=str(self.segments),
         )
         write_file(self._properties_file, text, mode=0o600)
         write_file(
             self._folder.secrets / "kafka-tools.properties",
-            _TOOLS.format(
-                bootstrap=self.bootstrap,
-                scram=f"{module}.scram.ScramLoginModule",
-                password=self._password(ADMINISTRATOR),
-            ),
+            tools_properties(self.bootstrap, self._password(ADMINISTRATOR)),
             mode=0o600,
         )
 
@@ -223,22 +165,16 @@ class KafkaNode:
         return random_secret(self._folder.kafka_password_file(principal))
 
     def _format(self) -> None:
-        users = [
-            f"SCRAM-SHA-256=[name={name},password={self._password(name)}]"
-            for name in (ADMINISTRATOR, *PRINCIPALS)
-        ]
-        cluster = cluster_id(uuid.uuid4())
-        arguments = ["-cp", self._class_path, "kafka.tools.StorageTool", "format", "-t", cluster]
-        arguments += ["-c", str(self._properties_file)]
-        for user in users:
-            arguments += ["--add-scram", user]
-        # An argument file: everybody on the machine can read a command line, and this one holds passwords.
+        text = format_arguments(
+            str(self._properties_file),
+            {name: self._password(name) for name in (ADMINISTRATOR, *PRINCIPALS)},
+            cluster_id(uuid.uuid4()),
+        )
         argument_file = self._folder.secrets / "kafka-format.arguments"
-        quoted = "\n".join('"{}"'.format(argument.replace("\\", "\\\\")) for argument in arguments)
-        write_file(argument_file, quoted + "\n", mode=0o600)
+        write_file(argument_file, text, mode=0o600)
         try:
             done = subprocess.run(
-                [*self._java(), f"@{argument_file}"],
+                [*self._java(), "-cp", self._class_path, f"@{argument_file}"],
                 capture_output=True,
                 timeout=120,
                 check=False,

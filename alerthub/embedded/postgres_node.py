@@ -7,6 +7,7 @@ a system user, and opens the folders above the data for everybody.
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import os
 import pwd
@@ -18,14 +19,8 @@ from alerthub.domain.errors import Retry
 from alerthub.embedded import processes
 from alerthub.embedded.folder import HubFolder, random_secret, write_file
 from alerthub.embedded.jars import Progress
+from alerthub.provision.database import ADMINISTRATOR, DATABASE, LOGGING, ROLES, access_file, ensure_database
 from alerthub.settings import PostgresSettings
-
-ROLES = ("registry", "watchlist", "dispatch")
-"""A role owns the schema of its name and has no right in another. The push half of dispatch uses dispatch's
-role."""
-
-ADMINISTRATOR = "postgres"
-DATABASE = "alerthub"
 
 _CONFIGURATION = """\
 listen_addresses = '127.0.0.1'
@@ -33,20 +28,6 @@ port = {port}
 unix_socket_directories = ''
 max_connections = 120
 shared_buffers = 96MB
-password_encryption = 'scram-sha-256'
-timezone = 'UTC'
-log_timezone = 'UTC'
-# A statement, its parameters and the detail of an error can hold an identifier: none of them is logged (S5).
-log_statement = 'none'
-log_min_error_statement = 'panic'
-log_error_verbosity = 'terse'
-log_parameter_max_length = 0
-log_parameter_max_length_on_error = 0
-"""
-
-_ACCESS = """\
-host {database} {roles} 127.0.0.1/32 scram-sha-256
-host all {administrator} 127.0.0.1/32 scram-sha-256
 """
 
 
@@ -90,7 +71,8 @@ class PostgresNode:
             self._create_cluster()
         progress("starting PostgreSQL")
         self.launch()
-        self._create_roles()
+        passwords = {role: self._password(role) for role in ROLES}
+        asyncio.run(ensure_database(self.settings(ADMINISTRATOR), passwords))
 
     def launch(self) -> None:
         """Starts the server over a cluster that exists, as after `kill`, and waits until it answers."""
@@ -206,36 +188,13 @@ class PostgresNode:
 
     def _configure(self) -> None:
         files = {
-            "postgresql.auto.conf": _CONFIGURATION.format(port=self._port),
-            "pg_hba.conf": _ACCESS.format(
-                database=DATABASE, roles=",".join(ROLES), administrator=ADMINISTRATOR
-            ),
+            "postgresql.auto.conf": _CONFIGURATION.format(port=self._port) + LOGGING,
+            "pg_hba.conf": access_file("host", "127.0.0.1/32"),
         }
         for name, text in files.items():
             path = self._cluster / name
             write_file(path, text, mode=0o600)
             self._own(path)
-
-    def _create_roles(self) -> None:
-        """Every statement can run again: passwords and rights are made what they should be at each start."""
-        statements = [
-            f"ALTER ROLE {role} WITH LOGIN PASSWORD '{self._password(role)}'"
-            " NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;"
-            for role in ROLES
-        ]
-        present = set(self.execute("SELECT rolname FROM pg_roles;", database="postgres").split())
-        statements = [f"CREATE ROLE {role};" for role in ROLES if role not in present] + statements
-        databases = set(self.execute("SELECT datname FROM pg_database;", database="postgres").split())
-        if DATABASE not in databases:
-            statements.append(f"CREATE DATABASE {DATABASE};")
-        statements.append(f"REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC;")
-        statements += [f"GRANT CONNECT ON DATABASE {DATABASE} TO {role};" for role in ROLES]
-        self.execute("\n".join(statements), database="postgres")
-        inside = ["REVOKE ALL ON SCHEMA public FROM PUBLIC;"]
-        for role in ROLES:
-            inside.append(f"CREATE SCHEMA IF NOT EXISTS {role} AUTHORIZATION {role};")
-            inside.append(f"ALTER ROLE {role} SET search_path = {role};")
-        self.execute("SET client_min_messages = warning;\n" + "\n".join(inside))
 
     def _answers(self) -> bool:
         if not processes.is_listening(self._port):

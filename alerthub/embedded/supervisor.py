@@ -9,13 +9,13 @@ from typing import Any
 
 from alerthub.domain.errors import Retry
 from alerthub.embedded import processes
-from alerthub.embedded.accounts import ensure_accounts
 from alerthub.embedded.catalogue import SERVICES, ServiceSpecification
 from alerthub.embedded.child import Child, ChildSpecification, service_command
 from alerthub.embedded.environment import retention_environment, service_environment
 from alerthub.embedded.folder import HubFolder
 from alerthub.embedded.infrastructure import Infrastructure
 from alerthub.embedded.jars import Progress
+from alerthub.provision.accounts import ensure_demo_accounts
 from alerthub.topics import MINUTE_MS, TopicSettings, TopicSpecification, build_topics
 
 START_SECONDS = 120.0
@@ -78,7 +78,7 @@ class Supervisor:
         `Retry`, naming the service and its log, when one is not ready in time.
         """
         self._infrastructure.start(fresh=fresh)
-        ensure_accounts(self.folder, officers=self._shape.officers)
+        ensure_demo_accounts(self.folder, officers=self._shape.officers)
         ports = self._ports()
         addresses = {
             field: f"127.0.0.1:{ports[specification.name, '1', listener]}"

@@ -10,7 +10,6 @@ from faust.transport.drivers import aiokafka as driver
 from mode.supervisors import CrashingSupervisor
 
 from alerthub.settings import KafkaSettings
-from alerthub.topics import CHANGELOG, TOPICS
 from services.correlator.consumer import Budget, SequentialConsumer
 from services.correlator.settings import CorrelatorSettings
 from services.correlator.state import StateTable
@@ -72,7 +71,7 @@ def build_application(settings: CorrelatorSettings) -> CorrelatorApplication:
         producer_request_timeout=120.0,
         topic_allow_declare=False,
         topic_disable_leader=True,
-        topic_partitions=TOPICS[CHANGELOG].partitions,
+        topic_partitions=settings.partitions,
         store="memory://",
         table_standby_replicas=0,
         # Records are counted in bytes by the budget; by number the queue must never fill (Faust would block).
@@ -96,7 +95,7 @@ def build_table(application: faust.App) -> StateTable:
         name="state",
         key_type=bytes,
         value_type=bytes,
-        partitions=TOPICS[CHANGELOG].partitions,
+        partitions=application.conf.topic_partitions,
         help="What the correlator remembers of each partition.",
     )
     application.tables.add(table)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pydantic import Field
 
 from alerthub.settings import ServiceSettings
+from alerthub.topics import TopicSettings
 
 
 class CorrelatorSettings(ServiceSettings):
     """What the correlator has beyond every service's settings."""
 
     service: str = "correlator"
+    partitions: int = Field(default=TopicSettings().partitions, ge=1)
+    """Of the streaming topics, as they were created: fixed for their life."""
     checkpoint_seconds: float = Field(default=10.0, gt=0, le=60)
     """Between checkpoints: a restart applies as much again, well under a second's work (C3)."""
     revocation_seconds: float = Field(default=15.0, gt=0, le=25)

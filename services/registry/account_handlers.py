@@ -23,6 +23,7 @@ from alerthub.domain.sign_in_addresses import (
     address_key,
 )
 from alerthub.identity import NotAuthenticatedError, TokenSigner
+from alerthub.kafka import is_loopback
 from alerthub.postgres import transaction
 from services.registry import account_store as store
 from services.registry import metrics
@@ -246,8 +247,17 @@ class AccountHandlers:
             )
         return password
 
-    async def bootstrap(self, path: Path) -> int:
-        """Makes the file's accounts when there is none yet; returns how many. Refuses a wrong file."""
+    async def bootstrap(self, path: Path, *, listen_host: str) -> int:
+        """Makes the file's accounts when there is none yet; returns how many.
+
+        Refuses a wrong file, and accounts of a demo where the registry listens beyond the loopback (S7).
+        """
+        if not is_loopback(listen_host) and _for_the_loopback_only(path):
+            raise Refuse(
+                "bootstrap_accounts_file",
+                "accounts of a hub's own: those of a demo work on the loopback only; make others with"
+                " `alerthub provision files`",
+            )
         async with transaction(self._engine) as connection:
             if await store.has_accounts(connection):
                 return 0
@@ -292,6 +302,16 @@ def _role_names(roles: Sequence[int]) -> list[str]:
         if role not in access_pb2.Role.values() or role == access_pb2.ROLE_UNSPECIFIED:
             raise Refuse(f"roles[{index}]", "a role that the hub knows")
     return sorted({access_pb2.Role.Name(access_pb2.Role.ValueType(role)) for role in roles})
+
+
+def _for_the_loopback_only(path: Path) -> bool:
+    """What the file says of itself, also once its accounts are made and passwords were taken out of it."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        # No such file is needed once there are accounts, and before that a wrong one is refused.
+        return False
+    return isinstance(content, dict) and content.get("loopback_only") is True
 
 
 def _read_bootstrap(path: Path) -> _BootstrapAccounts:

@@ -77,7 +77,9 @@ class Service:
             now_ms=now_ms,
         )
         if settings.bootstrap_accounts_file is not None:
-            made = await accounts.bootstrap(settings.bootstrap_accounts_file)
+            made = await accounts.bootstrap(
+                settings.bootstrap_accounts_file, listen_host=settings.listen_host
+            )
             log.info("accounts_bootstrapped", accounts=made)
         await self._producer.start()
         self._parts.on_stop(self._producer.stop)

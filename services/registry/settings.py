@@ -19,8 +19,8 @@ class RegistrySettings(ServiceSettings):
     authority_key_file: Path = Path("pki/authority.key")
     """Private key (PEM) of `tls.ca_file`, which signs certificates of terminals and devices."""
     bootstrap_accounts_file: Path | None = None
-    """The accounts that the hub begins with, read once, while there are none: JSON
-    {"accounts": [{"account": NAME, "password": TEXT, "roles": ["ROLE_OPERATOR", ...]}]}."""
+    """The accounts that the hub begins with, made while there are none: JSON {"loopback_only": false,
+    "accounts": [{"account": NAME, "password": TEXT, "roles": ["ROLE_OPERATOR", ...]}]}."""
     activation_lead_ms: int = Field(default=ACTIVATION_LEAD_MS, ge=ACTIVATION_LEAD_MS, le=3_600_000)
     """How far ahead of its activation a version is published: time for every consumer to have it when it
     comes into force, so that all evaluate a batch with the same versions (C5)."""

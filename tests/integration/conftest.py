@@ -39,13 +39,15 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from alerthub import kafka
-from alerthub.embedded import pki
 from alerthub.embedded.environment import service_environment as environment_of
 from alerthub.embedded.folder import HubFolder
 from alerthub.embedded.infrastructure import Infrastructure
-from alerthub.embedded.kafka_node import ADMINISTRATOR, KafkaNode
-from alerthub.embedded.postgres_node import DATABASE, ROLES, PostgresNode
+from alerthub.embedded.kafka_node import KafkaNode
+from alerthub.embedded.postgres_node import PostgresNode
 from alerthub.embedded.processes import free_ports
+from alerthub.provision import pki
+from alerthub.provision.broker import ADMINISTRATOR
+from alerthub.provision.database import DATABASE, ROLES
 from alerthub.settings import KafkaSettings, PostgresSettings, TlsSettings
 from alerthub.topics import TOPICS
 

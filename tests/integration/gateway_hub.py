@@ -30,9 +30,9 @@ from alerthub.api.v1 import common_pb2, registry_pb2
 from alerthub.api.v1.observation_pb2 import DirectCall, Observation, ObservationBatch
 from alerthub.embedded.environment import service_environment
 from alerthub.embedded.infrastructure import Infrastructure
-from alerthub.embedded.kafka_node import ADMINISTRATOR
-from alerthub.embedded.postgres_node import DATABASE
 from alerthub.embedded.processes import free_ports
+from alerthub.provision.broker import ADMINISTRATOR
+from alerthub.provision.database import DATABASE
 from alerthub.settings import TlsSettings
 from alerthub.topics import TOPICS
 

@@ -23,10 +23,10 @@ from alerthub import kafka
 from alerthub.api.v1 import registry_pb2, registry_pb2_grpc
 from alerthub.embedded.environment import service_environment
 from alerthub.embedded.infrastructure import Infrastructure
-from alerthub.embedded.kafka_node import ADMINISTRATOR
-from alerthub.embedded.postgres_node import DATABASE
 from alerthub.embedded.processes import free_ports
 from alerthub.grpc_client import person_channel
+from alerthub.provision.broker import ADMINISTRATOR
+from alerthub.provision.database import DATABASE
 from alerthub.replica import BOOKMARK_KEY
 from alerthub.topics import TOPICS
 from services.registry.topic_versions import OWNED_TOPICS

@@ -19,14 +19,14 @@ from sqlalchemy import text
 from alerthub import kafka
 from alerthub.api.v1 import access_pb2, common_pb2, observation_pb2, watchlist_pb2, watchlist_pb2_grpc
 from alerthub.domain.identifiers import IdentifierKind
-from alerthub.embedded import pki
 from alerthub.embedded.infrastructure import Infrastructure
-from alerthub.embedded.kafka_node import ADMINISTRATOR
-from alerthub.embedded.postgres_node import DATABASE
 from alerthub.embedded.processes import free_ports
 from alerthub.grpc_client import certificate_channel, person_channel
 from alerthub.identity import TokenSigner
 from alerthub.postgres import transaction
+from alerthub.provision import pki
+from alerthub.provision.broker import ADMINISTRATOR
+from alerthub.provision.database import DATABASE
 from alerthub.replica import BOOKMARK_KEY
 from alerthub.sealing import DataKeyring, Recipient, Sealed, details_associated, picture_associated
 from alerthub.settings import KafkaSettings, TlsSettings

@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from alerthub.cli import up
-from alerthub.embedded.accounts import ensure_accounts
 from alerthub.embedded.folder import HubFolder
+from alerthub.provision.accounts import ensure_demo_accounts
 
 URL = "https://127.0.0.1:4711"
 
@@ -25,7 +25,7 @@ def said(folder: HubFolder, *, demo: bool) -> str:
 def a_hub(root: Path) -> HubFolder:
     folder = HubFolder(root)
     folder.create()
-    ensure_accounts(folder)
+    ensure_demo_accounts(folder)
     folder.write_hub({"gateway_url": "https://127.0.0.1:1", "console_url": URL})
     return folder
 

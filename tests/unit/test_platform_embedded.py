@@ -20,11 +20,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from alerthub.domain.errors import NotFound, Refuse
-from alerthub.embedded import jars, pki
+from alerthub.embedded import jars
 from alerthub.embedded.environment import service_environment
 from alerthub.embedded.folder import HubFolder, HubLock, is_running, random_secret
 from alerthub.embedded.jars import LockedJar
-from alerthub.embedded.kafka_node import cluster_id
+from alerthub.provision import pki
+from alerthub.provision.broker import cluster_id
 from alerthub.settings import KafkaSettings, ServiceSettings
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

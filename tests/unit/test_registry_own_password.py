@@ -10,8 +10,8 @@ import pytest
 
 from alerthub.domain.accounts import check_new_password
 from alerthub.domain.errors import Refuse
-from alerthub.embedded.accounts import ensure_accounts, forget_password
 from alerthub.embedded.folder import HubFolder
+from alerthub.provision.accounts import ensure_demo_accounts, forget_password
 
 
 def test_a_sentence_of_any_characters_will_do() -> None:
@@ -41,7 +41,7 @@ def test_what_is_guessed_first_is_refused_without_repeating_it(new: str) -> None
 def test_the_hubs_file_forgets_who_chose_a_password_and_nobody_else(tmp_path: Path) -> None:
     folder = HubFolder(tmp_path / "data")
     folder.create()
-    ensure_accounts(folder)
+    ensure_demo_accounts(folder)
     before = {each["account"] for each in json.loads(folder.accounts_file.read_text())["accounts"]}
     forget_password(folder, "operator")
     after = {each["account"] for each in json.loads(folder.accounts_file.read_text())["accounts"]}

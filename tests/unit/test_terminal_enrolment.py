@@ -21,8 +21,8 @@ from alerthub.api.v1.registry_pb2 import (
     SignInResponse,
 )
 from alerthub.domain.errors import Conflict, NotAllowed, NotFound, Retry
-from alerthub.embedded import pki
 from alerthub.embedded.folder import HubFolder
+from alerthub.provision import pki
 from alerthub.terminal.enrolment import enrol, load_identity
 from alerthub.terminal.session import RENEW_BEFORE_END_MS, OfficerSession, OfficerToken
 

@@ -12,8 +12,8 @@ import pytest
 from alerthub.api.v1 import audit_pb2
 from alerthub.domain.audit_chain import AuditRow, chain
 from alerthub.domain.errors import Refuse, Retry
-from alerthub.embedded import pki
 from alerthub.embedded.folder import HubFolder
+from alerthub.provision import pki
 from alerthub.selftest.audit_logs import verify_export
 from alerthub.selftest.city import random_plate
 from alerthub.selftest.hops import HopFailedError, Stopwatch, failure_json, success_json

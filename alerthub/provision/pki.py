@@ -4,6 +4,7 @@ tokens."""
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from alerthub.domain.errors import Refuse
 from alerthub.embedded.folder import HubFolder, write_file
+from alerthub.provision.changes import Change
 from alerthub.settings import TlsSettings
 
 SERVICES = ("registry", "watchlist", "gateway", "correlator", "dispatch", "push", "console", "canary", "mqtt")
@@ -22,6 +25,7 @@ _AUTHORITY_LIFE = timedelta(days=3650)
 _SERVICE_LIFE = timedelta(days=397)
 _RENEWED_BEFORE_END = timedelta(days=60)
 _CLOCK_TOLERANCE = timedelta(hours=1)
+_LOOPBACK = ("localhost", "127.0.0.1")
 
 
 def identity(service: str) -> str:
@@ -45,7 +49,7 @@ def token_verification_key_file(folder: HubFolder) -> Path:
 
 
 def tls_settings(folder: HubFolder, service: str) -> TlsSettings:
-    """Where the service's certificate, key and authority are."""
+    """Where the service's (or other server's) certificate, key and authority are."""
     return TlsSettings(
         certificate_file=folder.pki / f"{service}.pem",
         key_file=folder.pki / f"{service}.key",
@@ -53,20 +57,54 @@ def tls_settings(folder: HubFolder, service: str) -> TlsSettings:
     )
 
 
-def ensure_pki(folder: HubFolder, *, now: datetime) -> None:
-    """Makes what is missing, and renews a service's certificate that ends within 60 days. Runs again
-    without effect."""
+def ensure_pki(
+    folder: HubFolder,
+    *,
+    now: datetime,
+    hosts: Mapping[str, Sequence[str]] | None = None,
+    servers: Sequence[str] = (),
+) -> list[Change]:
+    """Makes what is missing, and a certificate anew that ends within 60 days or lacks one of its hosts. Runs
+    again without effect.
+
+    `hosts`: names and addresses by which others reach a service, beside those of the loopback. `servers` are
+    parts with a certificate and no identity in the hub, such as a broker. An authority of one's own is put
+    into the folder before: `ca.pem` with `authority.key`. Without that key nothing can be signed: Refuse.
+    """
+    changes = []
     if not folder.ca_file.exists():
         _make_authority(folder, now)
+        changes.append(Change("files", "authority", "created"))
     if not token_verification_key_file(folder).exists():
         _make_token_key(folder)
-    for service in SERVICES:
-        settings = tls_settings(folder, service)
-        if (
-            not settings.certificate_file.exists()
-            or certificate_end(settings.certificate_file) - now < _RENEWED_BEFORE_END
-        ):
-            _make_service(folder, service, now)
+        changes.append(Change("files", "key of signed tokens", "created"))
+    for name in (*SERVICES, *servers):
+        wanted = list(dict.fromkeys((*_LOOPBACK, *(hosts or {}).get(name, ()))))
+        file = tls_settings(folder, name).certificate_file
+        made = file.exists()
+        if made and certificate_end(file) - now >= _RENEWED_BEFORE_END and _hosts_of(file) >= set(wanted):
+            continue
+        if not authority_key_file(folder).exists():
+            raise Refuse(
+                str(authority_key_file(folder)), f"the authority's key, since {file.name} has to be signed"
+            )
+        _make_certificate(folder, name, now, hosts=wanted, identified=name in SERVICES)
+        changes.append(Change("files", f"certificate of {name}", "renewed" if made else "created"))
+    return changes
+
+
+def _hosts_of(file: Path) -> set[str]:
+    certificate = x509.load_pem_x509_certificate(file.read_bytes())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    addresses = [str(address) for address in names.get_values_for_type(x509.IPAddress)]
+    return {*names.get_values_for_type(x509.DNSName), *addresses}
+
+
+def _host_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
 
 
 def certificate_end(path: Path) -> datetime:
@@ -95,15 +133,22 @@ def _make_authority(folder: HubFolder, now: datetime) -> None:
     write_file(folder.ca_file, _pem(certificate), mode=0o644)
 
 
-def _make_service(folder: HubFolder, service: str, now: datetime) -> None:
+def _make_certificate(
+    folder: HubFolder, name: str, now: datetime, *, hosts: Sequence[str], identified: bool
+) -> None:
     authority = x509.load_pem_x509_certificate(folder.ca_file.read_bytes())
     authority_key = serialization.load_pem_private_key(authority_key_file(folder).read_bytes(), password=None)
     if not isinstance(authority_key, ec.EllipticCurvePrivateKey):
-        raise TypeError("the authority's key is not an elliptic curve key")
+        raise Refuse(str(authority_key_file(folder)), "an elliptic curve key")
+    if authority_key.public_key() != authority.public_key():
+        raise Refuse(str(authority_key_file(folder)), f"the key of {folder.ca_file.name} beside it")
     key = ec.generate_private_key(ec.SECP256R1())
+    names = [_host_name(host) for host in hosts]
+    if identified:
+        names.insert(0, x509.UniformResourceIdentifier(identity(name)))
     certificate = (
         x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, service)]))
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
         .issuer_name(authority.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
@@ -116,13 +161,7 @@ def _make_service(folder: HubFolder, service: str, now: datetime) -> None:
             critical=False,
         )
         .add_extension(
-            x509.SubjectAlternativeName(
-                [
-                    x509.UniformResourceIdentifier(identity(service)),
-                    x509.DNSName("localhost"),
-                    x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-                ]
-            ),
+            x509.SubjectAlternativeName(names),
             critical=False,
         )
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -131,7 +170,7 @@ def _make_service(folder: HubFolder, service: str, now: datetime) -> None:
         )
         .sign(authority_key, hashes.SHA256())
     )
-    settings = tls_settings(folder, service)
+    settings = tls_settings(folder, name)
     _write_private(settings.key_file, key)
     write_file(settings.certificate_file, _pem(certificate), mode=0o644)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Iterable, Sequence
 
 from alerthub.embedded.folder import HubFolder, write_file
 
@@ -21,21 +22,39 @@ INITIAL_ACCOUNTS: tuple[tuple[str, tuple[str, ...]], ...] = (
 """One person a role, so that no demo teaches anybody to enter and approve with one account."""
 
 
-def ensure_accounts(folder: HubFolder, *, officers: int = 3) -> None:
-    """Writes `accounts.json` where there is none. The registry reads it once, while it has no accounts."""
+FIRST_ADMINISTRATORS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("administrator-one", ("ROLE_REGISTRY_EDITOR",)),
+    ("administrator-two", ("ROLE_REGISTRY_EDITOR",)),
+)
+"""What a hub needs to grow from: two persons, since no one makes an account alone (S6)."""
+
+
+def ensure_demo_accounts(folder: HubFolder, *, officers: int = 3) -> None:
+    """Writes `accounts.json` where there is none. The registry reads it once, while it has no accounts.
+
+    Accounts with the names of their roles are for a hub on the loopback: the registry refuses the file where
+    it listens elsewhere (S7).
+    """
+    more = tuple((f"officer-{number}", ("ROLE_OFFICER",)) for number in range(4, officers + 1))
+    ensure_accounts(folder, (*INITIAL_ACCOUNTS, *more), loopback_only=True)
+
+
+def ensure_accounts(
+    folder: HubFolder, accounts: Iterable[tuple[str, Sequence[str]]], *, loopback_only: bool = False
+) -> bool:
+    """Writes `accounts.json` with these accounts (name and roles) and random passwords where there is none;
+    whether it did."""
     if folder.accounts_file.exists():
-        return
-    accounts = [
-        *INITIAL_ACCOUNTS,
-        *((f"officer-{number}", ("ROLE_OFFICER",)) for number in range(4, officers + 1)),
-    ]
+        return False
     content = {
+        "loopback_only": loopback_only,
         "accounts": [
             {"account": name, "password": secrets.token_urlsafe(18), "roles": list(roles)}
             for name, roles in accounts
-        ]
+        ],
     }
     write_file(folder.accounts_file, json.dumps(content, indent=2) + "\n", mode=0o600)
+    return True
 
 
 def forget_password(folder: HubFolder, account: str) -> None:
