@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from alerthub.api.v1 import common_pb2, observation_pb2, registry_pb2, watchlist_pb2
 from alerthub.domain.partitioning import partition_of
+from alerthub.observation_batches import with_index
 from alerthub.topics import TOPICS
 from services.correlator.replicas import Reference
 
@@ -134,7 +135,7 @@ def batches(number: int, size: int, *, seed: int) -> Iterator[tuple[int, bytes]]
             observations=[_observation(chance, chance.choice(devices), received_ms) for _ in range(size)],
             data_keys=[observation_pb2.WrappedDataKey(data_key_id=b"12345678", wrapped=os.urandom(1_200))],
         )
-        yield partition, batch.SerializeToString()
+        yield partition, with_index(batch)
 
 
 def _observation(chance: random.Random, device: int, received_ms: int) -> observation_pb2.Observation:

@@ -23,9 +23,9 @@ from faust.auth import SASLCredentials
 from prometheus_client import CollectorRegistry
 
 from alerthub import kafka
-from alerthub.api.v1.observation_pb2 import ObservationBatch
 from alerthub.domain import correlation
 from alerthub.domain.partition_state import PartitionState
+from alerthub.observation_batches import ReadBatch
 from alerthub.settings import KafkaSettings
 from alerthub.telemetry import configure_logging
 from benchmarks import _correlator_load as load
@@ -173,7 +173,7 @@ async def bare_loop(request: Request, reference: Reference) -> Answer:
 
 def apply(value: bytes, offset: int, state: PartitionState, reference: Reference) -> None:
     """The same work for all: decode, look up, rules, state."""
-    batch = ObservationBatch.FromString(value)
+    batch = ReadBatch(value)
     correlation.evaluate(
         batch,
         offset=offset,

@@ -30,6 +30,7 @@ from alerthub.api.v1.observation_pb2 import (
     ObservationBatch,
 )
 from alerthub.domain.partitioning import partition_of
+from alerthub.observation_batches import with_index
 from alerthub.selftest.hub import ChildHub, HubFacts
 from alerthub.selftest.officer import Officer
 from alerthub.selftest.persons import account_with, bootstrap_accounts
@@ -256,13 +257,15 @@ async def _produce(producer: AIOKafkaProducer, cameras: list[str]) -> None:
         )
         for number in range(256)
     ]
-    batch = ObservationBatch(
-        gateway_id="benchmark",
-        received_time_ms=now_ms,
-        matching_version=1,
-        epoch="benchmark",
-        observations=observations,
-    ).SerializeToString()
+    batch = with_index(
+        ObservationBatch(
+            gateway_id="benchmark",
+            received_time_ms=now_ms,
+            matching_version=1,
+            epoch="benchmark",
+            observations=observations,
+        )
+    )
     acknowledgements = []
     for number in range(-(-OUTAGE_OBSERVATIONS // 256)):
         partition = partition_of(f"district-{number % _hub.DISTRICTS}", PARTITIONS)

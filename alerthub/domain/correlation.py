@@ -7,7 +7,6 @@ the same alerts, from whatever checkpoint they are evaluated again (C3, C5).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from alerthub.domain.catalogue import Configuration
@@ -78,15 +77,15 @@ def evaluate(
 ) -> Evaluation:
     """Applies the batch at `offset` to `state` and says what it did.
 
-    A batch that the state holds is skipped. `now_ms` only ever withholds: an entry whose validity has ended
+    A batch that the state holds is skipped; one with an observation that cannot be opened raises what opening
+    it raised, and changes nothing. `now_ms` only ever withholds: an entry whose validity has ended
     by now hits nothing, whenever its plate was read (C8).
     """
     if offset <= state.offset:
         return Evaluation(skipped=True)
     run = _Run(batch.received_time_ms, offset, state, knowledge, now_ms)
-    observations = batch.observations
-    if observations:
-        run.take(observations)
+    if batch.observation_ids:
+        run.take(batch)
     state.offset = offset
     state.received_ms = max(state.received_ms, run.received_ms)
     return run.result
@@ -115,6 +114,17 @@ def forget_what_is_over(state: PartitionState, configuration: Configuration, now
         state.changed = True
 
 
+def _standing(batch: BatchView) -> set[int]:
+    return {index for index, kind in enumerate(batch.kinds) if kind in _STANDING}
+
+
+def _reads_without_identifiers(batch: BatchView) -> set[int]:
+    kinds = batch.kinds
+    return {
+        index for index, number in enumerate(batch.identifier_counts) if not number and kinds[index] == _READ
+    }
+
+
 class _Run:
     """One batch's evaluation."""
 
@@ -128,42 +138,37 @@ class _Run:
         self._knowledge = knowledge
         self._now_ms = now_ms
 
-    def take(self, observations: Sequence[ObservationView]) -> None:
+    def take(self, batch: BatchView) -> None:
+        listed, standing = self._listed(batch), _standing(batch)
+        # Before the first change of state, since it may fail.
+        opened = [(index, batch.observation(index)) for index in sorted(listed | standing)]
         state, counts, result = self._state, self._state.counts, self.result
         state.changed = True
-        ids = [observation.observation_id for observation in observations]
-        result.received = len(ids)
-        counts.received += len(ids)
+        ids = batch.observation_ids
         repeated = state.recent.take(self.received_ms, ids)
-        if repeated:
-            observations = [one for index, one in enumerate(observations) if index not in repeated]
-            result.repeats = len(repeated)
-            counts.repeats += len(repeated)
-        # Nearly every observation hits nothing and is forgotten here: what this loop reads is what a batch
-        # costs. Nearly every one has one identifier, and an index costs less than an iterator.
-        masks = self._knowledge.masks
-        lookups = self._knowledge.entries.lookups(masks)
-        for observation in observations:
-            identifiers = observation.identifiers
-            number = len(identifiers)
-            if number == 1 and masks:
-                tokens = identifiers[0].tokens
-                listed = False
-                try:
-                    for place, listed_tokens in lookups:
-                        if tokens[place] in listed_tokens:
-                            listed = True
-                except IndexError:
-                    # Not blinded with those masks: the slow way looks at every token.
-                    listed = True
-            else:
-                listed = number > 0
-            kind = observation.kind
-            if listed or kind in _STANDING:
-                self._evaluate(observation, kind, listed)
-            elif not number and kind == _READ:
-                result.without_identifiers += 1
+        result.received, result.repeats = len(ids), len(repeated)
+        for index, observation in opened:
+            if index not in repeated:
+                self._evaluate(observation, batch.kinds[index], index in listed)
+        result.without_identifiers = len(_reads_without_identifiers(batch) - repeated)
+        counts.received += result.received
+        counts.repeats += result.repeats
         counts.without_identifiers += result.without_identifiers
+
+    def _listed(self, batch: BatchView) -> set[int]:
+        """The observations that may hit an entry. Nearly every one hits nothing and is forgotten without
+        having been opened: what is done here for each is what a batch costs."""
+        numbers = batch.identifier_counts
+        masks = self._knowledge.masks
+        columns = [(batch.tokens(place), tokens) for place, tokens in self._knowledge.entries.lookups(masks)]
+        if not masks or any(column is None for column, _ in columns):
+            # What the tokens are of is not known: the slow way looks at every one.
+            return {index for index, number in enumerate(numbers) if number}
+        found = {index for index, number in enumerate(numbers) if number > 1} if max(numbers) > 1 else set()
+        for column, tokens in columns:
+            if column is not None and not tokens.isdisjoint(column):
+                found.update(index for index, token in enumerate(column) if token in tokens)
+        return found
 
     def _evaluate(self, observation: ObservationView, kind: int, listed: bool) -> None:
         device = self._knowledge.configuration.device(observation.device_id)

@@ -9,11 +9,11 @@ from typing import Protocol
 
 from google.protobuf.message import DecodeError
 
-from alerthub.api.v1.observation_pb2 import ObservationBatch
 from alerthub.domain import correlation
 from alerthub.domain.correlation import Evaluation, RuleFailure
 from alerthub.domain.rules.interface import Raised, WatchlistMatch
 from alerthub.domain.versions import ACTIVATION_LEAD_MS
+from alerthub.observation_batches import ReadBatch
 from alerthub.telemetry import logger
 from alerthub.topics import TOPICS
 from services.correlator import dead_letters, metrics, records
@@ -110,27 +110,29 @@ class BatchHandler:
         else:
             self._apply(event, batch)
 
-    def _apply(self, event: EventView, batch: ObservationBatch) -> None:
+    def _apply(self, event: EventView, batch: ReadBatch) -> None:
         message = event.message
-        if len(batch.observations) > MAXIMUM_OBSERVATIONS:
+        if len(batch.observation_ids) > MAXIMUM_OBSERVATIONS:
             self._put_aside(event, f"more than {MAXIMUM_OBSERVATIONS} observations")
             return
         now = self._clock()
-        result = correlation.evaluate(
-            batch,
-            offset=message.offset,
-            state=self._working.state(message.partition),
-            knowledge=self._reference.knowledge(batch.received_time_ms, batch.matching_version),
-            now_ms=now,
-        )
+        try:
+            result = correlation.evaluate(
+                batch,
+                offset=message.offset,
+                state=self._working.state(message.partition),
+                knowledge=self._reference.knowledge(batch.received_time_ms, batch.matching_version),
+                now_ms=now,
+            )
+        except DecodeError:
+            self._put_aside(event, "an observation that cannot be read")
+            return
         sent = [self._raise(raised, batch, message, now) for raised in result.raised]
         self._checkpoint.note(event, sent)
         self.heard[batch.gateway_id] = batch.received_time_ms
         self._count(result, batch.received_time_ms, now)
 
-    def _raise(
-        self, raised: Raised, batch: ObservationBatch, message: MessageView, now: int
-    ) -> Awaitable[object]:
+    def _raise(self, raised: Raised, batch: ReadBatch, message: MessageView, now: int) -> Awaitable[object]:
         value = records.alert_of(raised, batch, correlated_ms=now).SerializeToString()
         if len(value) <= MAXIMUM_ALERT_BYTES:
             return self._send_alert(raised.fold_key.encode(), value)
@@ -195,9 +197,9 @@ class BatchHandler:
         )
 
 
-def _decoded(message: MessageView) -> ObservationBatch | None:
+def _decoded(message: MessageView) -> ReadBatch | None:
     """The batch of the record; None when it is none."""
     try:
-        return ObservationBatch.FromString(message.value or b"")
+        return ReadBatch(message.value or b"")
     except DecodeError:
         return None

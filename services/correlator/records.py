@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from alerthub.api.v1.alert_pb2 import AlertRaised
 from alerthub.api.v1.common_pb2 import LocalizedText as WireText
-from alerthub.api.v1.observation_pb2 import Observation, ObservationBatch
+from alerthub.api.v1.observation_pb2 import Observation
 from alerthub.api.v1.registry_pb2 import CheckAuthorisation as WireAuthorisation
 from alerthub.api.v1.registry_pb2 import Device as WireDevice
 from alerthub.api.v1.registry_pb2 import Rule as WireRule
@@ -37,6 +37,7 @@ from alerthub.domain.resources import (
 from alerthub.domain.rules.interface import Raised, WatchlistMatch
 from alerthub.domain.schedule import Hours, Schedule
 from alerthub.domain.versions import Version
+from alerthub.observation_batches import ReadBatch
 
 Member = TypeVar("Member")
 
@@ -179,7 +180,7 @@ def _schedule_of(wire: WeeklySchedule) -> Schedule:
     )
 
 
-def alert_of(raised: Raised, batch: ObservationBatch, *, correlated_ms: int) -> AlertRaised:
+def alert_of(raised: Raised, batch: ReadBatch, *, correlated_ms: int) -> AlertRaised:
     """The value of `alerts`, with the data keys that its observation needs and no other."""
     rule = raised.rule.value
     observation = raised.observation

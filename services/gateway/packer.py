@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from alerthub.api.v1.observation_pb2 import Observation, ObservationBatch, WrappedDataKey
 from alerthub.domain.errors import Retry
+from alerthub.observation_batches import with_index
 from alerthub.sealing import WrappedKey
 from alerthub.telemetry import logger
 from services.gateway import metrics
@@ -23,7 +24,7 @@ log = logger(__name__)
 
 MAXIMUM_OBSERVATIONS = 256
 MAXIMUM_BATCH_BYTES = 1024 * 1024
-"""Half of what the topic takes: data keys come on top."""
+"""Half of what the topic takes: data keys and the index come on top."""
 WATERMARK_SECONDS = 1.0
 """C11: an empty batch to each partition so often."""
 ACKNOWLEDGED_WITHIN_SECONDS = 5.0
@@ -270,7 +271,7 @@ class BatchPacker:
                 batch = lane.closed.popleft()
                 try:
                     sent = await self._producer.send(
-                        self._topic, batch.message.SerializeToString(), partition=lane.partition
+                        self._topic, with_index(batch.message), partition=lane.partition
                     )
                 except KafkaError as error:
                     self._settle(batch, error)

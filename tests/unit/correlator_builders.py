@@ -6,7 +6,12 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from alerthub.api.v1.observation_pb2 import BlindedIdentifier, Observation, ObservationBatch
+from alerthub.api.v1.observation_pb2 import (
+    BlindedIdentifier,
+    ClosedObservationBatch,
+    Observation,
+    ObservationBatch,
+)
 from alerthub.domain.catalogue import Catalogue, Configuration, RegisteredDevice
 from alerthub.domain.correlation import Evaluation, Knowledge, evaluate
 from alerthub.domain.matching_index import Entry, EntryToken, MatchingIndex
@@ -28,6 +33,7 @@ from alerthub.domain.resources import (
     ZoneKind,
 )
 from alerthub.domain.versions import Version
+from alerthub.observation_batches import ReadBatch, with_index
 
 NOW = 1_800_000_000_000
 DAY = 86_400_000
@@ -204,8 +210,21 @@ def standing(name: str, *texts: str, at_ms: int, track: str = "", left: bool = F
     return read(name, *texts, kind=3 if left else 2, at_ms=at_ms, track=track)
 
 
-def batch(*observations: Observation, received_ms: int = NOW) -> ObservationBatch:
-    return ObservationBatch(received_time_ms=received_ms, epoch="epoch-1", observations=observations)
+def batch_value(*observations: Observation, received_ms: int = NOW) -> bytes:
+    return with_index(
+        ObservationBatch(received_time_ms=received_ms, epoch="epoch-1", observations=observations)
+    )
+
+
+def with_one_unreadable(value: bytes) -> bytes:
+    """The same batch, its first observation followed by what is none."""
+    closed = ClosedObservationBatch.FromString(value)
+    closed.observations[0] += b"\xff"
+    return closed.SerializeToString()
+
+
+def batch(*observations: Observation, received_ms: int = NOW) -> ReadBatch:
+    return ReadBatch(batch_value(*observations, received_ms=received_ms))
 
 
 def run(

@@ -6,7 +6,18 @@ import asyncio
 from dataclasses import dataclass, field
 
 import pytest
-from correlator_builders import NOW, Entries, Event, Message, batch, catalogue, entry, read
+from correlator_builders import (
+    NOW,
+    Entries,
+    Event,
+    Message,
+    batch_value,
+    catalogue,
+    entry,
+    read,
+    standing,
+    with_one_unreadable,
+)
 from faust.types import TP
 
 from alerthub.api.v1.observation_pb2 import DeadLetter, Observation, ObservationBatch
@@ -70,7 +81,7 @@ class Worker:
 
 
 def good(offset: int) -> Event:
-    return Event(Message(offset, batch(read(str(offset), "another")).SerializeToString()))
+    return Event(Message(offset, batch_value(read(str(offset), "another"))))
 
 
 async def test_a_batch_waits_for_the_gate_and_is_applied_then() -> None:
@@ -151,6 +162,11 @@ async def test_a_batch_of_a_partition_that_is_not_held_is_left_to_its_owner() ->
             ).SerializeToString(),
             f"more than {MAXIMUM_OBSERVATIONS} observations",
         ),
+        (with_one_unreadable(batch_value(standing("a", at_ms=NOW))), "an observation that cannot be read"),
+        (
+            with_one_unreadable(ObservationBatch(observations=[read("a")]).SerializeToString()),
+            "not an ObservationBatch",
+        ),
     ],
 )
 async def test_what_cannot_be_applied_is_put_aside_and_acknowledged_after_that(
@@ -228,7 +244,7 @@ async def test_an_alert_that_kafka_would_refuse_is_told_instead_of_stopping_ever
     huge.identifiers[0].sealed_details = b"s" * MAXIMUM_ALERT_BYTES
     fill(worker)
 
-    await worker.handler.take(Event(Message(0, batch(huge).SerializeToString())))
+    await worker.handler.take(Event(Message(0, batch_value(huge))))
 
     assert [letter.reason for letter in worker.letters] == ["an alert of more bytes than Kafka takes"]
 

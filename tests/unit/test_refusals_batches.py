@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from correlator_builders import NOW, Event, Message, batch, read, run
+from correlator_builders import NOW, Event, Message, batch_value, read, run
 
 from alerthub.domain.correlation import Evaluation
 from services.correlator import handlers
@@ -90,7 +90,7 @@ async def test_c3_a_batch_is_acknowledged_only_once_its_alerts_are_with_the_brok
     # given a batch that raises an alert
     raised = run(read("a", "listed")).raised
     monkeypatch.setattr(handlers.correlation, "evaluate", lambda *_, **__: Evaluation(raised=raised))
-    event = Event(Message(0, batch(read("a", "listed")).SerializeToString()))
+    event = Event(Message(0, batch_value(read("a", "listed"))))
 
     # when it is taken
     noted, alerts, _ = await taken(event)

@@ -278,6 +278,7 @@ class ObservationBatch(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     OBSERVATIONS_FIELD_NUMBER: _builtins.int
     DATA_KEYS_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
     gateway_id: _builtins.str
     received_time_ms: _builtins.int
     """The versions in force at this time evaluate the batch (C5); an empty batch a second is the watermark (C11)."""
@@ -289,6 +290,10 @@ class ObservationBatch(_message.Message):
     def observations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Observation]: ...
     @_builtins.property
     def data_keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___WrappedDataKey]: ...
+    @_builtins.property
+    def index(self) -> Global___ObservationIndex:
+        """Absent where an observation does not fit it: all are opened then."""
+
     def __init__(
         self,
         *,
@@ -299,14 +304,98 @@ class ObservationBatch(_message.Message):
         epoch: _builtins.str = ...,
         observations: _abc.Iterable[Global___Observation] | None = ...,
         data_keys: _abc.Iterable[Global___WrappedDataKey] | None = ...,
+        index: Global___ObservationIndex | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["index", b"index"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_keys", b"data_keys", "epoch", b"epoch", "gateway_id", b"gateway_id", "matching_version", b"matching_version", "observations", b"observations", "received_time_ms", b"received_time_ms", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_keys", b"data_keys", "epoch", b"epoch", "gateway_id", b"gateway_id", "index", b"index", "matching_version", b"matching_version", "observations", b"observations", "received_time_ms", b"received_time_ms", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ObservationBatch: _TypeAlias = ObservationBatch  # noqa: Y015
+
+@_typing.final
+class ObservationIndex(_message.Message):
+    """What decides whether an observation must be opened, of all observations of a batch in their order. Nearly none must."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBSERVATION_IDS_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    IDENTIFIER_COUNTS_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    observation_ids: _builtins.bytes
+    """16 bytes of each."""
+    kinds: _builtins.bytes
+    """A byte of each: the number of its ObservationKind."""
+    identifier_counts: _builtins.bytes
+    """A byte of each: how many identifiers it has, 255 for more."""
+    @_builtins.property
+    def tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """One for each mask of the batch's mask set, in its order. 16 bytes of each: the token of its one identifier, else zeros."""
+
+    def __init__(
+        self,
+        *,
+        observation_ids: _builtins.bytes = ...,
+        kinds: _builtins.bytes = ...,
+        identifier_counts: _builtins.bytes = ...,
+        tokens: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identifier_counts", b"identifier_counts", "kinds", b"kinds", "observation_ids", b"observation_ids", "tokens", b"tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ObservationIndex: _TypeAlias = ObservationIndex  # noqa: Y015
+
+@_typing.final
+class ClosedObservationBatch(_message.Message):
+    """An ObservationBatch as it is read: the same bytes on the wire, with its observations closed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GATEWAY_ID_FIELD_NUMBER: _builtins.int
+    RECEIVED_TIME_MS_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    MATCHING_VERSION_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    OBSERVATIONS_FIELD_NUMBER: _builtins.int
+    DATA_KEYS_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    gateway_id: _builtins.str
+    received_time_ms: _builtins.int
+    sequence: _builtins.int
+    matching_version: _builtins.int
+    epoch: _builtins.str
+    @_builtins.property
+    def observations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """An Observation each."""
+
+    @_builtins.property
+    def data_keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___WrappedDataKey]: ...
+    @_builtins.property
+    def index(self) -> Global___ObservationIndex: ...
+    def __init__(
+        self,
+        *,
+        gateway_id: _builtins.str = ...,
+        received_time_ms: _builtins.int = ...,
+        sequence: _builtins.int = ...,
+        matching_version: _builtins.int = ...,
+        epoch: _builtins.str = ...,
+        observations: _abc.Iterable[_builtins.bytes] | None = ...,
+        data_keys: _abc.Iterable[Global___WrappedDataKey] | None = ...,
+        index: Global___ObservationIndex | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["index", b"index"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_keys", b"data_keys", "epoch", b"epoch", "gateway_id", b"gateway_id", "index", b"index", "matching_version", b"matching_version", "observations", b"observations", "received_time_ms", b"received_time_ms", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClosedObservationBatch: _TypeAlias = ClosedObservationBatch  # noqa: Y015
 
 @_typing.final
 class Watermarks(_message.Message):

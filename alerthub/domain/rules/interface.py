@@ -1,8 +1,8 @@
 """What every rule is given and what it gives.
 
-An observation is read through protocols, so that the wire's own objects are evaluated as they are: making
-another object of each of 2,000 observations a second, nearly all of which are forgotten at once, would cost
-more than all rules.
+A batch is read through its columns and an observation through a protocol, so that the wire's own objects are
+evaluated as they are, and only those on which a rule may fire: making an object of each of 2,000
+observations a second, nearly all of which are forgotten at once, would cost more than all rules.
 """
 
 from __future__ import annotations
@@ -86,14 +86,24 @@ class ObservationView(Protocol):
 
 
 class BatchView(Protocol):
-    """What one gateway took for one partition within some milliseconds."""
+    """What one gateway took for one partition within some milliseconds: columns with a value of each of its
+    observations, in their order, and the observations themselves, closed."""
 
     @property
     def received_time_ms(self) -> int: ...
     @property
-    def epoch(self) -> str: ...
+    def observation_ids(self) -> Sequence[bytes]: ...
     @property
-    def observations(self) -> Sequence[ObservationView]: ...
+    def kinds(self) -> Sequence[int]: ...
+    @property
+    def identifier_counts(self) -> Sequence[int]: ...
+
+    def tokens(self, place: int) -> Sequence[bytes] | None:
+        """The token at `place` of each observation's one identifier; where it has none or several, nothing
+        that could be listed. None: not all identifiers have a token at that place."""
+
+    def observation(self, index: int) -> ObservationView:
+        """The observation at `index`, opened. Raises what opening it raises."""
 
 
 @dataclass(frozen=True, slots=True)
