@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol, cast
 
+import uvloop
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
 
@@ -89,6 +90,12 @@ class SequentialConsumer(driver.Consumer):
         self._times_back: dict[TP, int] = {}
         self._budget = cast(Budget, cast(Any, self.app).budget)
         self._budget.consumer = self
+
+    def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
+        # On the same kind of loop as the service's own: Faust would make one of Python's.
+        return driver.AIOKafkaConsumerThread(
+            self, loop=self.loop, beacon=self.beacon, thread_loop=uvloop.new_event_loop()
+        )
 
     def begin(self, partitions: Mapping[int, int]) -> None:
         """From now on these partitions are handed over, each from the given offset on, and no others."""
