@@ -24,7 +24,7 @@ from alerthub.embedded.infrastructure import Infrastructure
 from alerthub.settings import KafkaSettings
 from benchmarks import _correlator_load as load
 
-OBSERVATIONS = 256 * 1_000
+OBSERVATIONS = 256 * 2_000
 SMALL_OBSERVATIONS = 64 * 2_000
 SINGLE_OBSERVATIONS = 10_000
 SINGLE_TOPIC = "benchmark-single"

@@ -3,6 +3,7 @@ without a gap, and those that wait are bounded in bytes (C4)."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol, cast
 
@@ -18,6 +19,8 @@ log = logger(__name__)
 OBSERVATIONS = "observations"
 _EMPTY_BATCH_BYTES = 4_096
 """What a waiting record costs beside its value."""
+_HANDED_OVER_WITHOUT_A_BREAK = 100
+"""Batches, after which other parts of the service have their turn, as in Faust's loop."""
 _TIMES_TO_GO_BACK = 5
 """For the same batch, before the process ends instead."""
 
@@ -76,8 +79,8 @@ class SequentialConsumer(driver.Consumer):
 
     Faust throws away what it fetched while state was being recovered, and goes back to the committed offset.
     That is not tight: a partition without a committed offset is left where it is, and what was fetched
-    before it went back can be handed over after it. It then takes the gap for a compacted log's and
-    acknowledges what nobody has seen. The log of observations has no gaps, so here one means: go back.
+    before it went back can be handed over after it. It would then take the gap for a compacted log's and
+    acknowledge what nobody has seen. The log of observations has no gaps, so here one means: go back.
 
     Faust pauses by the number of records, which says nothing of their size: a catch-up would fill the memory.
     So what is handed over is counted against the application's budget.
@@ -108,8 +111,14 @@ class SequentialConsumer(driver.Consumer):
         self.begin({})
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
-        """Faust's loop takes what this gives."""
+        """Faust's loop takes what this gives: records of other topics.
+
+        Batches are handed to the stream here. Faust's loop would drop what is below a mark that it can set
+        late, count gaps as acknowledged, and make two tasks for each batch, to stop waiting for room in the
+        stream's queue when partitions go; that queue never fills.
+        """
         gone_back: set[TP] = set()
+        handed_over = 0
         async for tp, message in super().getmany(timeout):
             if tp.topic != OBSERVATIONS:
                 yield tp, message
@@ -124,9 +133,10 @@ class SequentialConsumer(driver.Consumer):
             self._next[tp] = expected + 1
             self._times_back.pop(tp, None)
             self._budget.take(tp, len(message.value or b""))
-            # Faust drops what is below a mark that it can set late, after it went back.
-            self._read_offset[tp] = message.offset
-            yield tp, message
+            await self.callback(message)
+            handed_over += 1
+            if handed_over % _HANDED_OVER_WITHOUT_A_BREAK == 0:
+                await asyncio.sleep(0)
 
     async def _go_back(self, tp: TP, expected: int) -> None:
         times = self._times_back[tp] = self._times_back.get(tp, 0) + 1
@@ -159,9 +169,6 @@ class SequentialConsumer(driver.Consumer):
         if never:
             await self._thread.seek_to_beginning(*never)
         return committed
-
-    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """Faust would count what is between as acknowledged. There is nothing between."""
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         self._budget.reset()

@@ -156,11 +156,14 @@ def _with(stay: Stay, spans: tuple[Span, ...]) -> Stay:
 
 def _seen(spans: tuple[Span, ...], at_ms: int, gap_ms: int) -> tuple[Span, tuple[Span, ...]]:
     """The span that now holds `at_ms`, and all spans, oldest first."""
-    if len(spans) == 1 and spans[0].first_ms - gap_ms <= at_ms <= spans[0].last_ms + gap_ms:
-        # Nearly every stay is one span that grows.
-        [only] = spans
-        joined = Span(min(at_ms, only.first_ms), max(at_ms, only.last_ms), only.fired)
-        return joined, (joined,)
+    newest = spans[-1] if spans else None
+    if newest is None or at_ms > newest.last_ms + gap_ms:
+        begun = Span(at_ms, at_ms)
+        return begun, (*spans[1 - MAXIMUM_SPANS :], begun)
+    if at_ms >= newest.first_ms:
+        # Nearly every observation comes in order: those before the newest are too far from it to be joined.
+        grown = Span(newest.first_ms, max(at_ms, newest.last_ms), newest.fired)
+        return grown, (*spans[:-1], grown)
     near = [span for span in spans if span.first_ms - gap_ms <= at_ms <= span.last_ms + gap_ms]
     joined = Span(
         min([at_ms, *(span.first_ms for span in near)]),
