@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from alerthub import disk
 from alerthub.audit_file import head_line
 from alerthub.audit_signing import HeadSigner
 from alerthub.audit_tables import audit_tables, create_audit
@@ -57,6 +58,10 @@ _EXPORT_BATCH = 500
 _STALE_SECONDS = 10.0
 HEAD_EVERY_SECONDS = 3_600.0
 
+_pass_age = Gauge(
+    "alerthub_audit_pass_age_seconds",
+    "Since a pass last looked for rows to chain (C16: at least every second).",
+)
 _chained = Counter("alerthub_audit_chained_total", "Audit rows that got their place in the chain.")
 _unchained = Gauge("alerthub_audit_unchained_rows", "Committed audit rows that wait for their place.")
 _heads = Counter("alerthub_audit_heads_total", "Signed heads written to the witness.")
@@ -161,9 +166,12 @@ class AuditSequencer:
     async def start(self) -> None:
         if self._witness_file is None and self._webhook is None:
             log.warning("audit_without_witness")
+        if self._witness_file is not None:
+            disk.watch("witness", self._witness_file.parent)
         if self._webhook is not None:
             await self._webhook.start()
         self._last_pass = self._head_at = time.monotonic()
+        _pass_age.set_function(lambda: time.monotonic() - self._last_pass)
         self._task = asyncio.create_task(self._run(), name="audit-sequencer")
 
     async def stop(self) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
+from alerthub import disk
 from alerthub.domain.errors import Refuse, Retry
 
 HOUR_MS: Final = 3_600_000
@@ -148,6 +149,7 @@ def _open(url: str) -> Any:
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
         folder = Path(unquote(parts.path))
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        disk.watch("evidence", folder)
         return LocalStore(folder)
     if parts.scheme == "s3" and parts.netloc:
         return S3Store.from_url(url)

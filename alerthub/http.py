@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
@@ -27,6 +28,8 @@ _REQUEST_SECONDS = 5.0
 _MAXIMUM_CONNECTIONS = 64
 
 _ready_gauge = Gauge("alerthub_ready", "1 while the check passes.", ["check"])
+_time = Gauge("alerthub_time_seconds", "The process's clock, to be compared with Prometheus's.")
+_time.set_function(time.time)
 
 
 class OperationsServer:
