@@ -12,6 +12,9 @@ from prometheus_client.registry import Collector
 from alerthub.domain.partition_state import Counts
 
 BATCHES = Counter("alerthub_correlator_batches_total", "Batches applied.", ["result"])
+for _result in ("applied", "skipped", "dead_lettered", "not_ours", "out_of_order"):
+    # A counter that begins with its first event hides it from `increase`.
+    BATCHES.labels(_result)
 OBSERVATIONS = Counter(
     "alerthub_correlator_observations_total",
     "Observations evaluated by this process, replays included; the ledger holds each once.",
@@ -35,7 +38,15 @@ READ_TO_ALERT = Histogram(
     "From the gateway's reception to the alert.",
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60, 600),
 )
+WITHDRAWN_TO_UNMATCHED = Histogram(
+    "alerthub_correlator_withdrawn_to_unmatched_seconds",
+    "From an entry's withdrawal or expiry to when nothing matches it here any more.",
+    buckets=(0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60, 600),
+)
 CHECKPOINT_SECONDS = Histogram("alerthub_correlator_checkpoint_seconds", "Duration of checkpoints.")
+CHECKPOINT_AGE = Gauge(
+    "alerthub_correlator_checkpoint_age_seconds", "Since the last checkpoint was complete, or the start."
+)
 CHECKPOINTS_ABANDONED = Counter(
     "alerthub_correlator_checkpoints_abandoned_total", "Checkpoints that ended with their assignment."
 )

@@ -10,16 +10,13 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin._listoffsets import OffsetSpec
+from confluent_kafka import KafkaException, TopicCollection
 
-from alerthub import kafka
+from alerthub import kafka, kafka_positions
 from alerthub.domain.errors import Retry
 from alerthub.settings import KafkaSettings
 
-_TIMEOUT_SECONDS = 15.0
-_EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
-_LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+_TIMEOUT_SECONDS = kafka_positions.TIMEOUT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,30 +58,11 @@ class Positions:
         return str(described.topic_id).encode()
 
     def _read(self, partitions: list[int]) -> dict[int, Position]:
-        asked = [TopicPartition(self._topic, partition) for partition in partitions]
+        places = [(self._topic, partition) for partition in partitions]
         try:
-            starts = self._offsets(asked, _EARLIEST)
-            ends = self._offsets(asked, _LATEST)
-            group = self._admin.list_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(self._group, asked)], request_timeout=_TIMEOUT_SECONDS
-            )
-            committed = group[self._group].result(timeout=_TIMEOUT_SECONDS).topic_partitions
+            starts = kafka_positions.starts(self._admin, places)
+            ends = kafka_positions.ends(self._admin, places)
+            committed = kafka_positions.committed(self._admin, self._group, places)
         except (KafkaException, TimeoutError) as error:
             raise Retry("Kafka did not say where the partitions of observations stand") from error
-        offsets = {one.partition: one.offset for one in committed}
-        return {
-            partition: Position(
-                starts[partition],
-                ends[partition],
-                # librdkafka's mark for "none" is negative.
-                offsets[partition] if offsets.get(partition, -1) >= 0 else None,
-            )
-            for partition in partitions
-        }
-
-    def _offsets(self, asked: list[TopicPartition], which: OffsetSpec) -> dict[int, int]:
-        futures = self._admin.list_offsets(dict.fromkeys(asked, which), request_timeout=_TIMEOUT_SECONDS)
-        return {
-            partition.partition: future.result(timeout=_TIMEOUT_SECONDS).offset
-            for partition, future in futures.items()
-        }
+        return {place[1]: Position(starts[place], ends[place], committed.get(place)) for place in places}

@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from alerthub import loops, lost_records
 from alerthub.domain.errors import Retry
 from alerthub.http import OperationsServer
+from alerthub.kafka_watch import KafkaWatch, topics_of
 from alerthub.process import Parts
 from alerthub.telemetry import logger
 from services.correlator import agents, dead_letters, metrics, watchdog, watermarks
@@ -75,6 +76,7 @@ class Service:
         await self._operations_server().start()
         await self.replicas.start()
         await self.application.start()
+        await self.kafka_watch.start()
         self._tasks = [
             loops.begin(work, name=name, on_failure=self._parts.fail)
             for name, work in (
@@ -99,12 +101,16 @@ class Service:
             on_failure=self._parts.fail,
         )
         self.positions = Positions(settings.kafka, topic=OBSERVATIONS, group=APPLICATION_ID)
+        self.kafka_watch = KafkaWatch(
+            settings.kafka, topics=topics_of("correlator"), groups={APPLICATION_ID: OBSERVATIONS}
+        )
         self.checkpoint = Checkpoint(
             capture=lambda: self.working.capture(self.reference.catalogue.at(now_ms()), now_ms()),
             send=self._send_state,
             keep=self.table.keep,
             generation=self._generation,
         )
+        metrics.CHECKPOINT_AGE.set_function(self._checkpoint_age)
         self.handler = BatchHandler(
             gate=self.replicas,
             reference=self.reference,
@@ -306,10 +312,13 @@ class Service:
         return None if self.working.open else "no partition is held, or its state is being recovered"
 
     def _checkpoint_check(self) -> str | None:
-        age = time.monotonic() - self.checkpoint.completed_at
+        age = self._checkpoint_age()
         if age > _LATE_CHECKPOINTS * self._settings.checkpoint_seconds:
             return f"the last checkpoint was {age:.0f} s ago"
         return None
+
+    def _checkpoint_age(self) -> float:
+        return time.monotonic() - self.checkpoint.completed_at
 
     def _failure_check(self) -> str | None:
         failure = self._parts.failure
@@ -319,6 +328,7 @@ class Service:
         """Writes down what was applied, then leaves the group."""
         self._stopping = True
         await loops.end(*self._tasks)
+        await self.kafka_watch.stop()
         if self._parts.failure is None and self.working.open:
             await self._last_checkpoint()
         await self.application.stop()

@@ -28,10 +28,16 @@ from services.dispatch.rows import NewSealing
 
 log = logger(__name__)
 
-GROUP = "dispatch"
+GROUPS = {"dispatch-alerts": "alerts", "dispatch-calls": "calls"}
+"""Consumer groups, each with the topic that it reads."""
 DEAD_LETTER_TOPIC = "dead-letter"
 _RETRY_SECONDS = 0.25
 _STALE_SECONDS = 15.0
+
+
+def _group_of(topic: str) -> str:
+    return next(group for group, read in GROUPS.items() if read == topic)
+
 
 Decode = Callable[[bytes], AlertRaised]
 
@@ -150,7 +156,7 @@ class RaisedConsumer:
         while True:
             consumer = kafka.consumer(
                 self._settings,
-                group_id=f"{GROUP}-{self._topic}",
+                group_id=_group_of(self._topic),
                 client_id=self._client_id,
                 # A raised alert must not wait for others.
                 fetch_max_wait_ms=100,

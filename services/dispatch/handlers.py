@@ -19,7 +19,7 @@ from alerthub.domain.errors import Conflict, NotFound, Refuse
 from alerthub.identity import Caller
 from alerthub.postgres import sql, violated_constraint
 from services.dispatch import precision, precision_floor
-from services.dispatch.metrics import COMMANDS
+from services.dispatch.metrics import COMMANDS, OUTCOMES, RECEIPT_SECONDS
 from services.dispatch.precision_floor import FloorProposal
 from services.dispatch.wire import OUTCOME_OF_WIRE, alert_message
 from services.dispatch.work import Surroundings, Work, working
@@ -228,13 +228,18 @@ class Handlers:
         if kind == "receipt":
             if not assignment_id:
                 return Change(alert)
-            return alert_life.deliver(
+            change = alert_life.deliver(
                 alert,
                 assignment_id=assignment_id,
                 unit_id=unit,
                 actor=f"terminal:{request.terminal_id}",
                 now_ms=now_ms,
             )
+            # Where no terminal was connected the card has said so, and nobody promised anything (C18).
+            if change.events and not alert.call_by_radio:
+                waited_ms = now_ms - alert.assignment(assignment_id).offered_at_ms
+                RECEIPT_SECONDS.observe(max(0, waited_ms) / 1_000)
+            return change
         if kind == "accept":
             return alert_life.accept(
                 alert,
@@ -262,6 +267,7 @@ class Handlers:
             alert, assignment_id=assignment_id, unit_id=unit, outcome=outcome, actor=actor, now_ms=now_ms
         )
         if change.events:
+            OUTCOMES.labels(work.facts(alert.alert_id).category, outcome.value).inc()
             if command.note:
                 await audit.record(
                     work.connection,

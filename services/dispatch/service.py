@@ -15,11 +15,13 @@ from alerthub.evidence import EvidenceStore
 from alerthub.grpc import GrpcServer, serve, service_channel
 from alerthub.http import OperationsServer
 from alerthub.identity import RevocationList
+from alerthub.kafka_watch import KafkaWatch, topics_of
 from alerthub.outbox import OutboxRelay
+from alerthub.postgres_watch import DatabaseWatch
 from alerthub.process import Parts
 from alerthub.replica import CompactedReplica
 from alerthub.telemetry import logger
-from services.dispatch.consumer import Decode, RaisedConsumer, call_decoder, decode_alert
+from services.dispatch.consumer import GROUPS, Decode, RaisedConsumer, call_decoder, decode_alert
 from services.dispatch.entries import Entries, EntryTail
 from services.dispatch.fleet import Fleet
 from services.dispatch.grpc_api import DeliveryApi, DispatchApi
@@ -30,6 +32,7 @@ from services.dispatch.metrics import DEGRADED
 from services.dispatch.queries import Queries
 from services.dispatch.sealing import Sealing
 from services.dispatch.settings import DispatchSettings
+from services.dispatch.standing import Standing
 from services.dispatch.timers import Timers
 from services.dispatch.unit_queries import UnitQueries
 from services.dispatch.work import Surroundings
@@ -133,6 +136,7 @@ class Service:
         and is told by a metric: alerts go on without."""
         settings = self._settings
         database = postgres.DatabaseCheck(self._engine)
+        watch = DatabaseWatch(self._engine)
         relay = OutboxRelay(self._engine, self._producer)
         sequencer = AuditSequencer(
             self._engine,
@@ -153,7 +157,21 @@ class Service:
             client_id=f"{self._client_id}-watchlist",
             on_failure=self._parts.fail,
         )
-        for part in (database, relay, sequencer, revocations, self.fleet, entry_tail, tail, sealing):
+        standing = Standing(self._engine)
+        kafka_watch = KafkaWatch(settings.kafka, topics=topics_of(AUDIENCE), groups=GROUPS)
+        for part in (
+            database,
+            watch,
+            kafka_watch,
+            relay,
+            sequencer,
+            revocations,
+            self.fleet,
+            entry_tail,
+            tail,
+            sealing,
+            standing,
+        ):
             await self._parts.begin(part)
         # An alert that came before the units are known would be escalated for want of them.
         await self.fleet.wait_until_read()

@@ -8,9 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerthub import loops
 from alerthub.domain import alert_life
-from alerthub.domain.deadlines import may_fire
+from alerthub.domain.alerts import Alert
+from alerthub.domain.deadlines import DeadlineKind, may_fire
 from alerthub.postgres import sql
-from services.dispatch.metrics import DEADLINES
+from services.dispatch.metrics import DEADLINES, RECEIPT_SECONDS
 from services.dispatch.work import ACTOR, ENTRY_ENDED, Surroundings, working
 
 _EVERY_SECONDS = 0.2
@@ -80,6 +81,8 @@ class Timers:
                     change = alert_life.deadline_passed(
                         alert, since_version=row.since_version, actor=ACTOR, now_ms=work.now_ms
                     )
+                    if change.events and row.kind == DeadlineKind.DELIVERY:
+                        _note_no_receipt(alert, work.now_ms)
                 else:
                     # Nobody else is asked to go for what nobody looks for any more (refusal 7).
                     change = alert_life.cancel(alert, reason=ENTRY_ENDED, actor=ACTOR, now_ms=work.now_ms)
@@ -91,3 +94,10 @@ class Timers:
                 [{"alert_id": row.alert_id, "since": row.since_version} for row in due],
             )
             return len(due)
+
+
+def _note_no_receipt(alert: Alert, now_ms: int) -> None:
+    """A terminal that was connected when the alert was offered has not said that it has it."""
+    waited_for = alert.live_assignment
+    if waited_for is not None and not alert.call_by_radio:
+        RECEIPT_SECONDS.observe(max(0, now_ms - waited_for.offered_at_ms) / 1_000)

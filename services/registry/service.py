@@ -21,6 +21,7 @@ from alerthub.identity import (
     TokenVerifier,
 )
 from alerthub.outbox import BookmarkPublisher, Message, OutboxRelay
+from alerthub.postgres_watch import DatabaseWatch
 from alerthub.process import Part, Parts
 from alerthub.replica import CompactedReplica
 from alerthub.republisher import Republisher
@@ -98,6 +99,7 @@ class Service:
         """Outbox, bookmarks, replica of revocations, republishers, audit; returns the readiness checks."""
         settings = self._settings
         database = postgres.DatabaseCheck(self._engine)
+        watch = DatabaseWatch(self._engine)
         relay = OutboxRelay(self._engine, self._producer)
         sequencer = AuditSequencer(
             self._engine,
@@ -122,6 +124,7 @@ class Service:
         )
         parts: tuple[Part, ...] = (
             database,
+            watch,
             relay,
             bookmarks,
             sequencer,

@@ -19,6 +19,7 @@ from alerthub.http import OperationsServer
 from alerthub.identity import RevocationList, TokenVerifier
 from alerthub.keys import FileKeyProvider
 from alerthub.outbox import BookmarkPublisher, Message, OutboxRelay
+from alerthub.postgres_watch import DatabaseWatch
 from alerthub.process import Parts
 from alerthub.replica import CompactedReplica
 from alerthub.republisher import Republisher
@@ -128,6 +129,7 @@ class Service:
         """Outbox, bookmarks, republishers, revocations, audit, jobs; returns the readiness checks."""
         settings = self._settings
         database = postgres.DatabaseCheck(self._engine)
+        watch = DatabaseWatch(self._engine)
         relay = OutboxRelay(self._engine, self._producer)
         bookmarks = BookmarkPublisher(self._producer, OWNED_TOPICS, relay)
         sequencer = AuditSequencer(
@@ -155,7 +157,7 @@ class Service:
             versions=_matching_versions,
             values=_matching_messages,
         )
-        parts = (database, relay, bookmarks, sequencer, revocations, entries, matching, self.jobs)
+        parts = (database, watch, relay, bookmarks, sequencer, revocations, entries, matching, self.jobs)
         for part in parts:
             await self._parts.begin(part)
         return {
