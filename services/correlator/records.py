@@ -83,6 +83,11 @@ def entry_of(packed: bytes) -> Entry:
     )
 
 
+def ended_at_ms_of(packed: bytes) -> int:
+    """When the entry of a value of `watchlist` was withdrawn or expired; 0: it was not."""
+    return PublishedEntry.FromString(packed).ended_at_ms
+
+
 def device_of(value: bytes) -> Version[RegisteredDevice]:
     """The device of a value of `devices`. Raises DecodeError, DeadLetter."""
     wire = WireDevice.FromString(value)

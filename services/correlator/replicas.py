@@ -9,7 +9,9 @@ So a slow replica delays an alert and never misses one (C5).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from alerthub.api.v1.watchlist_pb2 import MatchingConfiguration
@@ -53,12 +55,14 @@ class Reference:
         self.suspended: set[tuple[str, int]] = set()
         self._masks: dict[int, tuple[str, ...]] = {}
 
-    def apply(self, topic: str, key: str, value: bytes | None) -> None:
-        """Takes in a value of `topic`; None is a tombstone. Raises DecodeError, DeadLetter."""
+    def apply(self, topic: str, key: str, value: bytes | None) -> bool:
+        """Takes in a value of `topic`; None is a tombstone. False for an entry of which this version or a
+        newer one is known. Raises DecodeError, DeadLetter."""
         match topic:
             case "watchlist":
-                self.entries.apply(key, value)
+                changed = self.entries.apply(key, value)
                 metrics.ENTRIES.set(len(self.entries))
+                return changed
             case "devices":
                 self.catalogue.put_device(key, None if value is None else records.device_of(value))
             case "zones":
@@ -70,6 +74,7 @@ class Reference:
                 self._masks[wire.version] = tuple(wire.masks)
                 while len(self._masks) > _KEPT_MATCHING_VERSIONS:
                     del self._masks[min(self._masks)]
+        return True
 
     def knowledge(self, received_ms: int, matching_version: int) -> Knowledge:
         """What was in force for a batch that was received then and blinded with that matching
@@ -96,15 +101,26 @@ class Replicas:
         client_id: str,
         on_failure: Callable[[BaseException], None],
     ) -> None:
-        def apply_to(topic: str) -> Callable[[str, bytes | None], None]:
-            return lambda key, value: reference.apply(topic, key, value)
-
+        self._reference = reference
         self._replicas = [
             CompactedReplica(
-                settings, topic, client_id=client_id, apply=apply_to(topic), on_failure=on_failure
+                settings,
+                topic,
+                client_id=client_id,
+                apply=partial(self._apply, topic),
+                on_failure=on_failure,
             )
             for topic in TOPICS
         ]
+        self._watchlist = next(replica for replica in self._replicas if replica.topic == "watchlist")
+
+    def _apply(self, topic: str, key: str, value: bytes | None) -> None:
+        changed = self._reference.apply(topic, key, value)
+        # What was withdrawn before this process had read the topic was never matched here.
+        if topic == "watchlist" and changed and value is not None and self._watchlist.caught_up:
+            ended_at_ms = records.ended_at_ms_of(value)
+            if ended_at_ms:
+                metrics.WITHDRAWN_TO_UNMATCHED.observe(max(0.0, time.time() - ended_at_ms / 1_000))
 
     async def start(self) -> None:
         for replica in self._replicas:

@@ -81,6 +81,7 @@ class Publication:
             active_from_ms=entry.active_from_ms or 0,
             valid_until_ms=entry.valid_until_ms,
             tokens=tokens,
+            ended_at_ms=entry.ended_at_ms or 0,
         ).SerializeToString()
 
     def _tokens(self, stored: StoredEntry) -> list[watchlist_pb2.PublishedToken]:

@@ -486,6 +486,7 @@ class PublishedEntry(_message.Message):
     ACTIVE_FROM_MS_FIELD_NUMBER: _builtins.int
     VALID_UNTIL_MS_FIELD_NUMBER: _builtins.int
     TOKENS_FIELD_NUMBER: _builtins.int
+    ENDED_AT_MS_FIELD_NUMBER: _builtins.int
     entry_id: _builtins.str
     version: _builtins.int
     status: Global___EntryStatus.ValueType
@@ -496,6 +497,8 @@ class PublishedEntry(_message.Message):
     unit_kind: _builtins.str
     active_from_ms: _builtins.int
     valid_until_ms: _builtins.int
+    ended_at_ms: _builtins.int
+    """When it was withdrawn or expired; 0 while it is neither. Tells how long a withdrawal takes to arrive."""
     @_builtins.property
     def tokens(self) -> _containers.RepeatedCompositeFieldContainer[Global___PublishedToken]: ...
     def __init__(
@@ -512,10 +515,11 @@ class PublishedEntry(_message.Message):
         active_from_ms: _builtins.int = ...,
         valid_until_ms: _builtins.int = ...,
         tokens: _abc.Iterable[Global___PublishedToken] | None = ...,
+        ended_at_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_from_ms", b"active_from_ms", "category", b"category", "entry_id", b"entry_id", "names_person", b"names_person", "policy", b"policy", "severity", b"severity", "status", b"status", "tokens", b"tokens", "unit_kind", b"unit_kind", "valid_until_ms", b"valid_until_ms", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_from_ms", b"active_from_ms", "category", b"category", "ended_at_ms", b"ended_at_ms", "entry_id", b"entry_id", "names_person", b"names_person", "policy", b"policy", "severity", b"severity", "status", b"status", "tokens", b"tokens", "unit_kind", b"unit_kind", "valid_until_ms", b"valid_until_ms", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
