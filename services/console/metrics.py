@@ -20,4 +20,10 @@ FEED_SECONDS = Histogram(
     "From the change of an alert to its event on a page's stream.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 30),
 )
+SILENT_GATEWAYS = Gauge(
+    "alerthub_console_silent_gateways", "Gateways of which nothing newer was evaluated for ten seconds (C11)."
+)
+SILENT_DISTRICTS = Gauge(
+    "alerthub_console_silent_districts", "Districts of which nothing newer was evaluated for ten seconds."
+)
 WATCHING = Gauge("alerthub_console_watching", "1 while everything that devices send is evaluated.")

@@ -42,6 +42,8 @@ class Watch:
         self._heard = Heard()
         self._task: asyncio.Task[None] | None = None
         metrics.WATCHING.set_function(lambda: float(self.watching().watching))
+        metrics.SILENT_GATEWAYS.set_function(lambda: float(len(self.watching().silent_gateways)))
+        metrics.SILENT_DISTRICTS.set_function(lambda: float(len(self.watching().silent_districts)))
 
     async def start(self) -> None:
         following = recent_records.follow(
