@@ -114,7 +114,10 @@ def _say_where(console: Console, folder: HubFolder) -> None:
     )
     if "console_url" in hub:
         console.print(f"The office's console: {hub['console_url']}", markup=False)
-    console.print(f"Look closer: alerthub doctor --data {folder.root}", markup=False)
+    console.print(
+        f"Look closer: alerthub doctor --data {folder.root}  For Prometheus: {folder.metrics_targets_file}",
+        markup=False,
+    )
 
 
 def _say_sign_in(console: Console, folder: HubFolder) -> None:

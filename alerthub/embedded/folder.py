@@ -79,6 +79,11 @@ class HubFolder:
         return self.root / "accounts.json"
 
     @property
+    def metrics_targets_file(self) -> Path:
+        """Where each service is scraped, in the form of Prometheus's `file_sd_configs`."""
+        return self.root / "metrics-targets.json"
+
+    @property
     def digest_key_file(self) -> Path:
         """What gateways make Digest passwords of devices with."""
         return self.secrets / "gateway-digest.key"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from alerthub.embedded import processes
 from alerthub.embedded.catalogue import SERVICES, ServiceSpecification
 from alerthub.embedded.child import Child, ChildSpecification, service_command
 from alerthub.embedded.environment import retention_environment, service_environment
-from alerthub.embedded.folder import HubFolder
+from alerthub.embedded.folder import HubFolder, write_file
 from alerthub.embedded.infrastructure import Infrastructure
 from alerthub.embedded.jars import Progress
 from alerthub.provision.accounts import ensure_demo_accounts
@@ -90,6 +91,7 @@ class Supervisor:
             self._children.append(child)
             child.start()
         self._write_hub("starting", ports, addresses)
+        self._write_metrics_targets()
         self._wait_until_ready(stopping)
         self._write_hub("stopping" if stopping() else "ready", ports, addresses)
 
@@ -212,6 +214,17 @@ class Supervisor:
             }
             for child in self._children
         ]
+
+    def _write_metrics_targets(self) -> None:
+        """As `deploy/prometheus/targets/compose.json` names the containers."""
+        targets = [
+            {
+                "targets": [f"127.0.0.1:{child.specification.operations_port}"],
+                "labels": {"service": child.specification.service},
+            }
+            for child in self._children
+        ]
+        write_file(self.folder.metrics_targets_file, json.dumps(targets, indent=2) + "\n", mode=0o600)
 
     def _write_hub(
         self, state: str, ports: Mapping[tuple[str, str, str], int], addresses: Mapping[str, str]

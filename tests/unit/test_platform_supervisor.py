@@ -6,6 +6,7 @@ has them).
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -126,6 +127,13 @@ def test_a_start_returns_when_every_service_is_ready_and_hub_json_says_so(stage:
     hub = stage.folder.read_hub()
     assert hub["state"] == "ready"
     assert [(each["service"], each["pid"]) for each in hub["services"]] == [("console", stage.pid)]
+
+
+def test_prometheus_is_told_where_each_service_is_scraped(stage: Stage) -> None:
+    stage.supervisor.start(fresh=False, stopping=never)
+    told = json.loads(stage.folder.metrics_targets_file.read_text(encoding="utf-8"))
+    port = stage.folder.read_hub()["services"][0]["operations_port"]
+    assert told == [{"targets": [f"127.0.0.1:{port}"], "labels": {"service": "console"}}]
 
 
 def test_a_service_killed_with_kill_minus_nine_is_started_again_and_that_is_said(stage: Stage) -> None:
