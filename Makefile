@@ -15,7 +15,7 @@ SETUP := .venv/.installed .venv/.jars $(WEB)/dist/.built
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup web browser screenshots demo test test-unit lint format protos selftest accept bench clean
+.PHONY: help setup web browser prometheus dashboards screenshots demo test test-unit lint format protos selftest accept bench clean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,20 +47,26 @@ $(WEB)/dist/.built: $(WEB)/node_modules/.installed $(WEB_SOURCES)
 browser: ## Installs Chromium and a font for Chinese where they are missing and apt may; else says what to install
 	@tools/install_browser.sh
 
+prometheus: ## Fetches Prometheus's programs for the tests where they are missing; starts nothing
+	@tools/install_prometheus.sh
+
+dashboards: setup ## Writes Grafana's dashboards and the objectives' rules from tools/dashboards
+	$(BIN)/python tools/generate_dashboards.py
+
 screenshots: setup browser ## Takes the pictures of the console in docs/screenshots
 	$(BIN)/python tests/e2e/screenshots.py docs/screenshots
 
 demo: setup ## Starts the hub with a demo city and shows what happens; Ctrl-C stops all of it
 	@$(BIN)/alerthub up --demo
 
-test: setup browser ## Passes all tests on real Kafka, PostgreSQL and gRPC; prints coverage
+test: setup browser prometheus ## Passes all tests on real Kafka, PostgreSQL and gRPC; prints coverage
 	@$(BIN)/coverage erase
 	cd $(WEB) && PATH="$$PATH:$(NODE_BIN)" npm test --silent
 	$(BIN)/pytest tests/unit tests/contract -n auto --cov --cov-report=
 	$(BIN)/pytest tests/e2e --cov --cov-append --cov-report=
 	$(BIN)/pytest tests/integration --cov --cov-append --cov-report=term:skip-covered
 
-test-unit: setup ## Passes the fast tests
+test-unit: setup prometheus ## Passes the fast tests
 	$(BIN)/pytest tests/unit tests/contract -n auto
 
 lint: setup $(BUF) ## Checks style, types, imports, the wire and known vulnerabilities
@@ -70,6 +76,7 @@ lint: setup $(BUF) ## Checks style, types, imports, the wire and known vulnerabi
 	$(BIN)/lint-imports
 	$(BIN)/python tools/generate_protos.py --check
 	$(BIN)/python tools/generate_openapi.py --check
+	$(BIN)/python tools/generate_dashboards.py --check
 	$(BUF) lint
 	$(BUF) breaking --against tools/buf/baseline.binpb
 	cd $(WEB) && PATH="$$PATH:$(NODE_BIN)" npm run --silent lint

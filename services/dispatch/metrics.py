@@ -24,6 +24,8 @@ COMMANDS = Counter(
 )
 DEADLINES = Counter("alerthub_dispatch_deadlines_total", "Deadlines that passed.", ["kind", "result"])
 SEALINGS = Counter("alerthub_dispatch_sealings_total", "Alerts' evidence sealed again.", ["result"])
+for _result in ("sealed", "refused", "retried"):
+    SEALINGS.labels(_result)
 WITHDRAWN = Counter("alerthub_dispatch_cancelled_total", "Open alerts cancelled under them.", ["cause"])
 OPEN_SECONDS = Histogram(
     "alerthub_dispatch_received_to_opened_seconds",
@@ -49,4 +51,4 @@ SUSPENDED = Gauge(
     ["kind"],
 )
 PENDING_SEALINGS = Gauge("alerthub_dispatch_pending_sealings", "Sightings whose evidence is not sealed yet.")
-DEGRADED = Gauge("alerthub_dispatch_degraded", "1 while dispatch goes on without this service.", ["service"])
+DEGRADED = Gauge("alerthub_dispatch_degraded", "1 while dispatch goes on without this service.", ["without"])

@@ -1,0 +1,1 @@
+"""The hub's dashboards, one file each, and the rules of its objectives."""
