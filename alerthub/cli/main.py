@@ -17,6 +17,7 @@ FAMILIES = (
     "bulk",
     "watchlist",
     "send",
+    "simulate",
     "alerts",
     "precision",
     "terminal",

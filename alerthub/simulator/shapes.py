@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from xml.sax.saxutils import escape
 
-_CHINA = timezone(timedelta(hours=8))
+CHINA = timezone(timedelta(hours=8))
 _BOUNDARY = "---------------------------7e13971310878"
 
 
@@ -29,10 +30,11 @@ class PlateRead:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """The body of one HTTP request of a device, and its content type."""
+    """What a device sends at once. By MQTT, `topic` names the levels below `DEVICE/ADAPTER/`."""
 
     content_type: str
     body: bytes
+    topic: str = ""
 
 
 def new_event_id() -> str:
@@ -42,7 +44,7 @@ def new_event_id() -> str:
 
 def hikvision_anpr(read: PlateRead, picture: bytes) -> Payload:
     """A Hikvision ANPR push: an XML part `anpr.xml` and a JPEG part, as `multipart/form-data`."""
-    taken = datetime.fromtimestamp(read.time_ms / 1000, _CHINA)
+    taken = datetime.fromtimestamp(read.time_ms / 1000, CHINA)
     xml = _ANPR.format(
         date=taken.isoformat(timespec="milliseconds"),
         absolute=f"{taken:%Y%m%d%H%M%S}{taken.microsecond // 1000:03d}",
@@ -58,6 +60,11 @@ def hikvision_anpr(read: PlateRead, picture: bytes) -> Payload:
         ('name="anpr.xml";filename="anpr.xml"', 'application/xml; charset="UTF-8"', xml),
         ('name="detectionPicture.jpg";filename="detectionPicture.jpg"', "image/jpeg", picture),
     ]
+    return multipart("multipart/form-data", parts)
+
+
+def multipart(media_type: str, parts: Sequence[tuple[str, str, bytes]]) -> Payload:
+    """A body of parts: what follows `form-data;`, the content type, the content."""
     body = b"".join(
         f"--{_BOUNDARY}\r\nContent-Disposition: form-data; {disposition}\r\nContent-Type: {kind}\r\n"
         f"Content-Length: {len(content)}\r\n\r\n".encode()
@@ -65,15 +72,18 @@ def hikvision_anpr(read: PlateRead, picture: bytes) -> Payload:
         + b"\r\n"
         for disposition, kind, content in parts
     )
-    return Payload(f"multipart/form-data; boundary={_BOUNDARY}", body + f"--{_BOUNDARY}--\r\n".encode())
+    return Payload(f"{media_type}; boundary={_BOUNDARY}", body + f"--{_BOUNDARY}--\r\n".encode())
 
 
-def standing_vehicle(device_id: str, *, track: str, time_ms: int, event_id: str) -> Payload:
-    """A parking sensor's CloudEvent: a vehicle without a readable plate stands in the sensor's zone."""
-    taken = datetime.fromtimestamp(time_ms / 1000, _CHINA)
+def standing_vehicle(
+    device_id: str, *, track: str, time_ms: int, event_id: str, left: bool = False
+) -> Payload:
+    """A parking sensor's CloudEvent: a vehicle without a readable plate stands in the sensor's zone, or has
+    left."""
+    taken = datetime.fromtimestamp(time_ms / 1000, CHINA)
     event = {
         "specversion": "1.0",
-        "type": "alerthub.vehicle.standing",
+        "type": "alerthub.vehicle.left" if left else "alerthub.vehicle.standing",
         "source": f"/devices/{device_id}",
         "id": event_id,
         "time": taken.isoformat(timespec="milliseconds"),
