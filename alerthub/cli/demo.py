@@ -15,10 +15,12 @@ import uuid
 from collections import Counter, deque
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
@@ -36,13 +38,23 @@ from alerthub.api.v1.watchlist_pb2 import AddEntryRequest, ApproveEntryRequest, 
 from alerthub.cli.context import CALL_SECONDS, signed_in
 from alerthub.domain.errors import AlertHubError, NotFound
 from alerthub.embedded.folder import HubFolder, write_file
+from alerthub.simulator.city import Device
 from alerthub.simulator.demo_city import CATEGORIES, DemoCity, demo_city
 from alerthub.simulator.device import DeviceLogin, gateway_client, send
-from alerthub.simulator.traffic import Traffic, random_plate
+from alerthub.simulator.fleet import Fleet
+from alerthub.simulator.happenings import Happening
+from alerthub.simulator.messages import Teller
+from alerthub.simulator.plates import random_plate
+from alerthub.simulator.scenario import Figures
 from alerthub.terminal.enrolment import TerminalIdentity, enrol, load_identity
 from alerthub.terminal.headless import Automation, TerminalAddresses, now_ms, run_headless
 
-SEND_EVERY_SECONDS = 0.4
+OBSERVATIONS_A_SECOND = 4.0
+ROUND_SECONDS = 600
+"""The city's next ten minutes are decided at once, and then the next."""
+_HASTE = 8.0
+"""How much faster than in reality its vehicles drive: nobody waits minutes for the first alert."""
+_CHINA = timezone(timedelta(hours=8))
 OFFICER = "officer-1"
 OPERATOR = "operator"
 TERMINAL = "demo-terminal-1"
@@ -179,24 +191,36 @@ class Demo:
     # The run: devices, the patrol, the office.
 
     async def _send(self, city: DemoCity, kept: Kept) -> None:
-        traffic = Traffic(
-            cameras=city.cameras,
-            parking_sensors=city.parking_sensors,
-            listed_plates=kept.plates,
-            chance=random.Random(),  # noqa: S311 - vehicles, no secrets
-        )
         async with gateway_client(self._folder.read_hub()["gateway_url"], self._folder.ca_file) as client:
             while True:
-                for sending in traffic.at(now_ms()):
-                    login = DeviceLogin(sending.device_id, kept.secrets[sending.device_id])
-                    try:
-                        await send(client, login, sending.adapter, sending.payload)
-                    except AlertHubError as error:
-                        self._seen.refused += 1
-                        self._note(f"the gateway did not take an event: {error}")
-                    else:
-                        self._seen.acknowledged += 1
-                await asyncio.sleep(SEND_EVERY_SECONDS)
+                await self._send_round(client, city, kept)
+
+    async def _send_round(self, client: httpx.AsyncClient, city: DemoCity, kept: Kept) -> None:
+        begins_ms = now_ms()
+        teller = Teller(f"{begins_ms:x}", begins_ms)
+
+        async def tell(device: Device, happening: Happening) -> None:
+            login = DeviceLogin(device.device_id, kept.secrets[device.device_id])
+            try:
+                await send(client, login, device.make.value, teller.payload(happening, device))
+            except AlertHubError as error:
+                self._seen.refused += 1
+                self._note(f"the gateway did not take an event: {error}")
+                raise
+            self._seen.acknowledged += 1
+
+        local = datetime.fromtimestamp(begins_ms / 1000, _CHINA)
+        figures = Figures(
+            seed=begins_ms,
+            scale=1,
+            rate=OBSERVATIONS_A_SECOND,
+            duration_seconds=ROUND_SECONDS,
+            speed=_HASTE,
+            begin_minute=local.hour * 60 + local.minute,
+        )
+        fleet = Fleet(city.scenario(figures, listed_plates=kept.plates), tell)
+        fleet.begin()
+        await fleet.run(asyncio.Event())
 
     async def _patrol(self, identity: TerminalIdentity) -> None:
         addresses = self._folder.read_hub()["addresses"]

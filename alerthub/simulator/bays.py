@@ -29,7 +29,8 @@ def stays(bay: Device, chance: random.Random, *, times: Times, until_ms: int) ->
     """One vehicle after the other at one bay: what its sensor tells of them."""
     every_ms = times.gap_seconds * 250
     at_ms = round(chance.uniform(0, every_ms))
-    for number, stay in enumerate(itertools.cycle(_ORDER)):
+    begins = chance.randrange(len(_ORDER))
+    for number, stay in enumerate(itertools.cycle(_ORDER[begins:] + _ORDER[:begins])):
         seen = [at_ms + offset for offset in _seen(stay, chance, times, every_ms)]
         left_ms = seen[-1] + round(every_ms * chance.uniform(0.2, 0.8))
         if left_ms > until_ms - _END_MS:

@@ -66,7 +66,17 @@ class Fleet:
         return sum(len(queue) for queue in self._queues.values()) + len(self._busy)
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Sends until all is told, or `stopping`; then gives devices a moment to end what they began."""
+        """Sends until all is told, or `stopping`; then gives devices a moment to end what they began. No
+        device goes on after it has ended, however it ended."""
+        try:
+            await self._send_all(stopping)
+        finally:
+            tasks = list(self._busy.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _send_all(self, stopping: asyncio.Event) -> None:
         for happening in self._scenario.happenings:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), (happening.send_ms - self.now_ms()) / 1_000)
@@ -79,9 +89,6 @@ class Fleet:
             async with asyncio.timeout(END_SECONDS):
                 while self._busy:
                     await asyncio.wait(list(self._busy.values()), return_when=asyncio.FIRST_COMPLETED)
-        for task in list(self._busy.values()):
-            task.cancel()
-        await asyncio.gather(*self._busy.values(), return_exceptions=True)
 
     def _enqueue(self, happening: Happening) -> None:
         device_id = happening.device_id

@@ -64,10 +64,14 @@ class Scenario:
 
 
 def make_scenario(figures: Figures) -> Scenario:
-    """The run of these figures."""
+    """The run of these figures, in a city and with a cast of their own."""
     city = make_city(seed=figures.seed, scale=figures.scale)
-    times = Times.at_speed(figures.speed)
     cast = make_cast(seed=figures.seed, towns=len(city.towns))
+    return scenario_in(city, cast, Times.at_speed(figures.speed), figures)
+
+
+def scenario_in(city: City, cast: tuple[Listed, ...], times: Times, figures: Figures) -> Scenario:
+    """The run of these figures in a city that there is, with vehicles that are listed."""
     maker = _Maker(figures, city, times, cast)
     told = [*maker.of_bays(), *maker.of_buttons(), *maker.of_cast(), *maker.heartbeats()]
     wanted = min(MAXIMUM_HAPPENINGS, round(figures.rate * figures.duration_seconds))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from alerthub.simulator.chance import chance_of
@@ -46,12 +46,23 @@ def grid(columns: int, rows: int, *, seed: int) -> Streets:
         for column in range(columns)
     )
 
-    def joined(number: int) -> tuple[int, ...]:
+    def beside(number: int) -> tuple[int, ...]:
         row, column = divmod(number, columns)
-        beside = ((row, column - 1), (row, column + 1), (row - 1, column), (row + 1, column))
-        return tuple(r * columns + c for r, c in beside if 0 <= r < rows and 0 <= c < columns)
+        around = ((row, column - 1), (row, column + 1), (row - 1, column), (row + 1, column))
+        return tuple(r * columns + c for r, c in around if 0 <= r < rows and 0 <= c < columns)
 
-    return Streets(places, tuple(joined(number) for number in range(len(places))))
+    return Streets(places, tuple(beside(number) for number in range(len(places))))
+
+
+def joined(positions: Sequence[tuple[float, float]]) -> Streets:
+    """Crossings at these latitudes and longitudes, with a street between any two: a town of a few devices."""
+    across = _METRES_A_DEGREE * math.cos(math.radians(_LATITUDE))
+    places = tuple(
+        ((longitude - _LONGITUDE) * across, (latitude - _LATITUDE) * _METRES_A_DEGREE)
+        for latitude, longitude in positions
+    )
+    everywhere = range(len(places))
+    return Streets(places, tuple(tuple(each for each in everywhere if each != here) for here in everywhere))
 
 
 def route(streets: Streets, start: int, end: int, *, within: Collection[int]) -> tuple[int, ...]:

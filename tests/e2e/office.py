@@ -36,8 +36,8 @@ from alerthub.embedded.folder import HubFolder
 from alerthub.simulator.demo_city import demo_city
 from alerthub.simulator.device import DeviceLogin, gateway_client, send
 from alerthub.simulator.jpeg import street
+from alerthub.simulator.plates import random_plate
 from alerthub.simulator.shapes import Payload, PlateRead, hikvision_anpr, new_event_id, standing_vehicle
-from alerthub.simulator.traffic import random_plate
 from alerthub.terminal.enrolment import enrol
 
 PERSON = "wanted_person_vehicle"
