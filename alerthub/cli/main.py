@@ -18,6 +18,7 @@ FAMILIES = (
     "watchlist",
     "send",
     "simulate",
+    "capacity",
     "alerts",
     "precision",
     "terminal",

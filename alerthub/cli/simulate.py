@@ -46,9 +46,9 @@ def simulate(
     *,
     data: DataOption = DEFAULT_DATA,
     seed: Annotated[
-        int,
+        int | None,
         typer.Option("--seed", min=0, help="The same seed gives the same city. Default: a new one."),
-    ] = -1,
+    ] = None,
     rate: Annotated[
         float, typer.Option("--rate", help="Observations a second, on average: rush hours bring more.")
     ] = 20.0,
@@ -117,7 +117,9 @@ def simulate(
         raise typer.Exit(EXIT_DIFFERENT)
 
 
-def _figures(*, seed: int, rate: float, scale: int, duration: int, speed: float, begin: str) -> Figures:
+def _figures(
+    *, seed: int | None, rate: float, scale: int, duration: int, speed: float, begin: str
+) -> Figures:
     """What was asked for. Refuse, naming the option."""
     if not 1 <= scale <= MAXIMUM_SCALE:
         raise Refuse("--scale", f"1 to {MAXIMUM_SCALE} towns")
@@ -134,7 +136,7 @@ def _figures(*, seed: int, rate: float, scale: int, duration: int, speed: float,
     if not (hour.isdecimal() and minute.isdecimal() and int(hour) < 24 and int(minute) < 60):
         raise Refuse("--begin", "a time of day such as 07:30")
     return Figures(
-        seed=seed if seed >= 0 else secrets.randbelow(1_000_000),
+        seed=secrets.randbelow(1_000_000) if seed is None else seed,
         scale=scale,
         rate=rate,
         duration_seconds=duration,

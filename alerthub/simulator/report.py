@@ -72,9 +72,9 @@ def as_table(finished: Finished) -> RenderableType:
     """For people."""
     verdict = finished.verdict
     table = Table(title="Interrupted run" if finished.interrupted else None)
-    table.add_column("rule kind")
-    for name in ("must be", "raised rightly", "missed", "surplus", "either", "precision", "recall"):
-        table.add_column(name, justify="right")
+    table.add_column("rule kind", no_wrap=True)
+    for name in ("must be", "right", "missed", "surplus", "either", "precision", "recall"):
+        table.add_column(name, justify="right", no_wrap=True)
     for score in verdict.scores:
         table.add_row(
             score.rule_kind.value,
