@@ -22,10 +22,14 @@ from alerthub.api.v1 import alert_pb2_grpc, registry_pb2_grpc, watchlist_pb2_grp
 from alerthub.api.v1.alert_pb2 import Alert, AlertStatus, ListAlertsRequest
 from alerthub.api.v1.common_pb2 import IDENTIFIER_KIND_PLATE, LocalizedText
 from alerthub.api.v1.registry_pb2 import (
+    LIFE_STATUS_ACTIVE,
+    RULE_KIND_WATCHLIST_HIT,
     ApplyResourcesRequest,
     IssueDeviceCertificateRequest,
     IssueDeviceCredentialRequest,
+    ListResourcesRequest,
     Resource,
+    Rule,
 )
 from alerthub.api.v1.watchlist_pb2 import (
     ApproveEntryRequest,
@@ -71,6 +75,19 @@ class Office:
                 await stub.ApplyResources(
                     ApplyResourcesRequest(command_id=str(uuid.uuid4()), resources=some), timeout=_CALL_SECONDS
                 )
+
+    async def other_rules(self) -> list[str]:
+        """Rules for listed vehicles that hold everywhere, and so for what a run's devices read too."""
+        found: list[str] = []
+        async with self._sign_in("ROLE_REGISTRY_EDITOR", "registry") as channel:
+            stub = registry_pb2_grpc.RegistryServiceStub(channel)
+            request = ListResourcesRequest(kind="rule", page_size=_PAGE)
+            while True:
+                listed = await stub.ListResources(request, timeout=_CALL_SECONDS)
+                found += [each.rule.rule_id for each in listed.resources if _holds_everywhere(each.rule)]
+                if not listed.next_page_token:
+                    return found
+                request.page_token = listed.next_page_token
 
     async def secrets(self, device_ids: Sequence[str]) -> dict[str, str]:
         """A new secret for each device; the last one's is in force when this returns."""
@@ -177,6 +194,15 @@ class Office:
                 page = listed.next_page_token
                 if not page:
                     return found
+
+
+def _holds_everywhere(rule: Rule) -> bool:
+    return (
+        rule.kind == RULE_KIND_WATCHLIST_HIT
+        and rule.status == LIFE_STATUS_ACTIVE
+        and not rule.zone_ids
+        and not rule.device_ids
+    )
 
 
 def _entry(listed: Listed, entered_ms: int, valid_ms: int) -> NewEntry:

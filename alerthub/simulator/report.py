@@ -65,6 +65,7 @@ def as_object(finished: Finished, figures: Figures) -> dict[str, Any]:
         "rightly_silent": verdict.silenced,
         "miscounted": [asdict(each) for each in verdict.miscounted],
         "alerts_of_others": finished.others,
+        "other_rules": list(finished.other_rules),
     }
 
 
@@ -73,8 +74,8 @@ def as_table(finished: Finished) -> RenderableType:
     verdict = finished.verdict
     table = Table(title="Interrupted run" if finished.interrupted else None)
     table.add_column("rule kind", no_wrap=True)
-    for name in ("must be", "right", "missed", "surplus", "either", "precision", "recall"):
-        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("must", "right", "missed", "surplus", "either", "precision", "recall"):
+        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     for score in verdict.scores:
         table.add_row(
             score.rule_kind.value,
@@ -95,6 +96,8 @@ def as_table(finished: Finished) -> RenderableType:
     ):
         lines += _told(name, differences)
     lines += [f"refused {count} times, expected was {what}" for what, count in finished.refused.items()]
+    if finished.other_rules:
+        lines.append(f"surplus may come from the hub's own rules: {', '.join(finished.other_rules)}")
     if finished.others:
         lines.append(f"{finished.others} alerts of entries or devices that are not of this run")
     return Group(table, *lines)

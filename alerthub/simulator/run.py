@@ -32,7 +32,8 @@ _PREPARE_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What a run came to. `others`: alerts that it is not to answer for; `answers`: with those of repeats."""
+    """What a run came to. `others`: alerts that it is not to answer for; `other_rules`: those of the hub that
+    hold for its devices too; `answers`: with those of repeats."""
 
     truth: Truth
     verdict: Verdict
@@ -41,6 +42,7 @@ class Finished:
     answers: int
     refused: Mapping[str, int]
     others: int
+    other_rules: tuple[str, ...]
     interrupted: bool
 
 
@@ -67,6 +69,9 @@ class Run:
         scenario = self._scenario
         with tempfile.TemporaryDirectory(prefix="alerthub-simulate-") as folder:
             known, entries = await self._prepare(Path(folder))
+            other_rules = await self._office.other_rules()
+            if other_rules:
+                self._tell(f"the hub's own rules see this city too: {', '.join(other_rules)}")
             async with connected(scenario.city, self._hub, known) as connections:
                 begins_ms = now_ms()
                 teller = Teller(f"{begins_ms:x}", begins_ms)
@@ -86,6 +91,7 @@ class Run:
             answers=fleet.answers,
             refused=dict(fleet.refused),
             others=others,
+            other_rules=tuple(other_rules),
             interrupted=stopping.is_set(),
         )
 

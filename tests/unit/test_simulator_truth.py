@@ -37,7 +37,7 @@ def musts(told: list[Told]) -> dict[Key, Must]:
     return {key: each.must for key, each in truth.expected.items()}
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 1_000))
 def test_the_truth_does_not_depend_on_the_order_in_which_it_is_told(seed: int) -> None:
     told = all_of(SCENARIO)

@@ -385,6 +385,8 @@ def _resources(officer: str) -> list[Resource]:
         rule_id="story-hit",
         name=text,
         kind=RULE_KIND_WATCHLIST_HIT,
+        # Not everywhere: the simulated city on the same hub has rules of its own.
+        device_ids=[CAMERA, UNAUTHORISED, BY_URL],
         severity=SEVERITY_MAJOR,
         unit_kind="patrol",
         policy=DISPATCH_POLICY_SEND_AT_ONCE,
