@@ -16,7 +16,7 @@ SETUP := .venv/.installed .venv/.jars $(WEB)/dist/.built
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup web browser prometheus dashboards screenshots demo test test-unit lint format protos selftest accept bench clean
+.PHONY: help setup web browser prometheus dashboards screenshots demo test test-containers test-unit lint format protos selftest accept bench clean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,13 @@ test: setup browser prometheus ## Passes all tests on real Kafka, PostgreSQL and
 	$(BIN)/pytest tests/unit tests/contract -n auto --cov --cov-report=
 	$(BIN)/pytest tests/e2e --cov --cov-append --cov-report=
 	$(BIN)/pytest tests/integration --cov --cov-append --cov-report=term:skip-covered
+
+CONTAINER_TESTS := test_platform_infrastructure test_provision test_gateway_intake test_correlator_service test_dispatch_life test_push_streams
+export ALERTHUB_KAFKA_IMAGE ?= alerthub-kafka:local
+export ALERTHUB_POSTGRES_IMAGE ?= alerthub-postgres:local
+
+test-containers: setup ## Passes the main job's integration tests with Kafka and PostgreSQL in containers
+	tools/container_engine.sh tools/test_containers.sh $(CONTAINER_TESTS:%=tests/integration/%.py)
 
 test-unit: setup prometheus ## Passes the fast tests
 	$(BIN)/pytest tests/unit tests/contract -n auto

@@ -15,6 +15,15 @@ settings.load_profile("alerthub")
 gc.disable()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--backend",
+        choices=("embedded", "testcontainers"),
+        default="embedded",
+        help="Where the integration tests' Kafka and PostgreSQL run: from wheels, or in containers.",
+    )
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     gc.freeze()
     gc.enable()

@@ -47,8 +47,13 @@ class Infrastructure:
         *,
         progress: Progress = silent,
         table: dict[str, TopicSpecification] | None = None,
+        kafka_node: type[KafkaNode] = KafkaNode,
+        postgres_node: type[PostgresNode] = PostgresNode,
     ) -> None:
+        """`kafka_node` and `postgres_node`: how the two are run, where not as processes of this one."""
         self.folder = folder
+        self._kafka_node = kafka_node
+        self._postgres_node = postgres_node
         self._progress = progress
         self._table = TOPICS if table is None else table
         self._lock = HubLock(folder)
@@ -83,8 +88,8 @@ class Infrastructure:
             pki.ensure_pki(self.folder, now=pki.utc_now())
             random_secret(self.folder.digest_key_file)
             ports = self._ports()
-            self._postgres = PostgresNode(self.folder, port=ports.postgres)
-            self._kafka = KafkaNode(
+            self._postgres = self._postgres_node(self.folder, port=ports.postgres)
+            self._kafka = self._kafka_node(
                 self.folder, port=ports.kafka, controller_port=ports.kafka_controller, table=self._table
             )
             self._postgres.start(self._progress)

@@ -71,8 +71,7 @@ class PostgresNode:
             self._create_cluster()
         progress("starting PostgreSQL")
         self.launch()
-        passwords = {role: self._password(role) for role in ROLES}
-        asyncio.run(ensure_database(self.settings(ADMINISTRATOR), passwords))
+        self._ensure_database()
 
     def launch(self) -> None:
         """Starts the server over a cluster that exists, as after `kill`, and waits until it answers."""
@@ -195,6 +194,10 @@ class PostgresNode:
             path = self._cluster / name
             write_file(path, text, mode=0o600)
             self._own(path)
+
+    def _ensure_database(self) -> None:
+        passwords = {role: self._password(role) for role in ROLES}
+        asyncio.run(ensure_database(self.settings(ADMINISTRATOR), passwords))
 
     def _answers(self) -> bool:
         if not processes.is_listening(self._port):

@@ -3,7 +3,8 @@
 Session-scoped (started once, 6 s; everything under one temporary folder; gone afterwards, even after kill
 -9):
 
-- `infrastructure`: an `Infrastructure` that runs. Its topics and access rules are the one table of
+- `infrastructure`: an `Infrastructure` that runs, in processes or, with `--backend=testcontainers`, in
+containers. Its topics and access rules are the one table of
 `alerthub.topics`.
 - `kafka_settings(principal)`: `KafkaSettings` of a principal ("gateway", ... or "admin", who may do
 everything).
@@ -53,9 +54,16 @@ from alerthub.topics import TOPICS
 
 
 @pytest.fixture(scope="session")
-def infrastructure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Infrastructure]:
+def infrastructure(
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Iterator[Infrastructure]:
     folder = HubFolder(tmp_path_factory.mktemp("hub"))
-    running = Infrastructure(folder)
+    if pytestconfig.getoption("--backend") == "testcontainers":
+        from container_nodes import ContainerKafka, ContainerPostgres  # needs an engine that answers
+
+        running = Infrastructure(folder, kafka_node=ContainerKafka, postgres_node=ContainerPostgres)
+    else:
+        running = Infrastructure(folder)
     running.start()
     yield running
     running.stop()
