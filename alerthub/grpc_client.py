@@ -7,6 +7,7 @@ from pathlib import Path
 
 import grpc
 
+from alerthub.grpc_renewed_channel import RenewedChannel
 from alerthub.settings import ServiceSettings, TlsSettings
 
 _RETRY_WHEN_UNAVAILABLE = json.dumps(
@@ -44,14 +45,11 @@ def service_channel(settings: ServiceSettings, address: str) -> grpc.aio.Channel
     return certificate_channel(settings.tls, address)
 
 
-def certificate_channel(tls: TlsSettings, address: str) -> grpc.aio.Channel:
-    """A channel by certificate: of a service, a terminal or a device."""
-    credentials = grpc.ssl_channel_credentials(
-        root_certificates=tls.ca_file.read_bytes(),
-        private_key=tls.key_file.read_bytes(),
-        certificate_chain=tls.certificate_file.read_bytes(),
+def certificate_channel(tls: TlsSettings, address: str) -> RenewedChannel:
+    """A channel by certificate: of a service, a terminal or a device. Follows the certificate's files."""
+    return RenewedChannel(
+        tls, lambda credentials: grpc.aio.secure_channel(address, credentials, options=_OPTIONS)
     )
-    return grpc.aio.secure_channel(address, credentials, options=_OPTIONS)
 
 
 def person_channel(ca_file: Path, address: str, token: str = "") -> grpc.aio.Channel:

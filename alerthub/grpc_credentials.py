@@ -1,4 +1,4 @@
-"""What a server proves itself with, read anew from its files when they change: a renewed certificate, or
+"""What a service proves itself with, read anew from its files when they change: a renewed certificate, or
 another authority, needs no restart."""
 
 from __future__ import annotations
@@ -25,42 +25,52 @@ def renewed_credentials(tls: TlsSettings, *, callers_need_one: bool) -> grpc.Ser
     as they are. Raises OSError or ValueError for files that do not belong together now; later such files are
     logged and what was in force stays.
     """
-    followed = _Followed(tls, callers_need_one=callers_need_one)
+    followed = FollowedFiles(tls, with_authority=callers_need_one)
+
+    def changed() -> Any:
+        # gRPC asks from threads of its own, one at a time for a port.
+        content = followed.changed()
+        return None if content is None else _configuration(*content)
+
     return grpc.dynamic_ssl_server_credentials(
-        followed.first, followed.changed, require_client_authentication=callers_need_one
+        _configuration(*followed.read()), changed, require_client_authentication=callers_need_one
     )
 
 
-class _Followed:
-    """The files and what they were when they were last read. gRPC asks from threads of its own, one at a
-    time for a port."""
+def _configuration(certificate: bytes, key: bytes, *authority: bytes) -> Any:
+    return grpc.ssl_server_certificate_configuration([(key, certificate)], *authority)
 
-    def __init__(self, tls: TlsSettings, *, callers_need_one: bool) -> None:
+
+class FollowedFiles:
+    """The files of a certificate, and what they were when they were last read."""
+
+    def __init__(self, tls: TlsSettings, *, with_authority: bool) -> None:
         self._files = [tls.certificate_file, tls.key_file]
-        if callers_need_one:
+        if with_authority:
             self._files.append(tls.ca_file)
         self._stamp = _stamp(self._files)
-        self.first = self._read()
 
-    def changed(self) -> Any:
-        """The new configuration; None: as before."""
+    def read(self) -> tuple[bytes, ...]:
+        """Certificate, key and, if asked for, authority. Raises OSError, or ValueError where they do not
+        belong together."""
+        content = tuple(path.read_bytes() for path in self._files)
+        _check_pair(content[0], content[1])
+        return content
+
+    def changed(self) -> tuple[bytes, ...] | None:
+        """The new content; None: as before, or of no use."""
         try:
             stamp = _stamp(self._files)
             if stamp == self._stamp:
                 return None
-            configuration = self._read()
+            content = self.read()
         except (OSError, ValueError) as error:
-            # Renewal writes one file after the other: the next connection looks again.
+            # Renewal writes one file after the other: the next look sees them all.
             log.warning("certificate_not_renewed", reason=type(error).__name__)
             return None
         self._stamp = stamp
         log.info("certificate_renewed")
-        return configuration
-
-    def _read(self) -> Any:
-        certificate, key, *authority = (path.read_bytes() for path in self._files)
-        _check_pair(certificate, key)
-        return grpc.ssl_server_certificate_configuration([(key, certificate)], *authority)
+        return content
 
 
 def _check_pair(certificate: bytes, key: bytes) -> None:

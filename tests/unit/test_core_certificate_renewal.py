@@ -12,6 +12,7 @@ import pytest
 from core_authority import Authority
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from alerthub import grpc_renewed_channel
 from alerthub.grpc import GrpcServer, certificate_channel, person_channel, serve
 from alerthub.grpc_credentials import renewed_credentials
 from alerthub.settings import ServiceSettings, TlsSettings
@@ -49,6 +50,13 @@ class Hub:
         tls = authority.issue("spiffe://alerthub/terminal/T1")
         tls = tls.model_copy(update={"ca_file": trusts.folder / "ca.pem"})
         return await answers(certificate_channel(tls, f"127.0.0.1:{self.server.grpc_port}"))
+
+
+def copied(tls: TlsSettings, folder: Path) -> TlsSettings:
+    """The same files in a folder where the next ones can take their place."""
+    folder.mkdir(exist_ok=True)
+    names = ("certificate_file", "key_file", "ca_file")
+    return TlsSettings(**{name: shutil.copy(getattr(tls, name), folder / name) for name in names})
 
 
 async def answers(channel: grpc.aio.Channel) -> bool:
@@ -119,3 +127,35 @@ def test_a_service_does_not_start_with_a_key_of_another_certificate(hub: Hub) ->
     tls = hub.tls.model_copy(update={"key_file": hub.second.issue(SERVICE).key_file})
     with pytest.raises(ValueError, match="key"):
         renewed_credentials(tls, callers_need_one=True)
+
+
+async def test_a_caller_shows_its_renewed_certificate_on_its_next_call(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a caller that looks at its files at each call, with a certificate of the authority that is trusted
+    monkeypatch.setattr(grpc_renewed_channel, "LOOKED_AT_EVERY_SECONDS", 0.0)
+    files = copied(hub.first.issue("spiffe://alerthub/terminal/T1"), tmp_path / "caller")
+    async with certificate_channel(files, f"127.0.0.1:{hub.server.grpc_port}") as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        await health.Check(health_pb2.HealthCheckRequest(), timeout=5)
+
+        before = channel.newest()
+
+        # when both sides have gone over to another authority
+        hub.renew()
+        copied(hub.second.issue("spiffe://alerthub/terminal/T1"), tmp_path / "caller")
+
+        # then the same stub is answered over another connection, which only that authority's may open
+        await health.Check(health_pb2.HealthCheckRequest(), timeout=5)
+        assert channel.newest() is not before
+
+
+async def test_a_callers_files_that_will_not_do_leave_its_connection_as_it_is(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grpc_renewed_channel, "LOOKED_AT_EVERY_SECONDS", 0.0)
+    files = copied(hub.first.issue("spiffe://alerthub/terminal/T1"), tmp_path / "caller")
+    async with certificate_channel(files, f"127.0.0.1:{hub.server.grpc_port}") as channel:
+        files.key_file.write_text("half a k", encoding="ascii")
+
+        await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)

@@ -1,0 +1,106 @@
+"""A channel that shows the certificate of now: its files are read anew when they change, and no caller needs
+a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+
+from alerthub.grpc_credentials import FollowedFiles
+from alerthub.settings import TlsSettings
+from alerthub.telemetry import logger
+
+log = logger(__name__)
+
+LOOKED_AT_EVERY_SECONDS = 1.0
+"""A look at three files costs some microseconds, and certificates are renewed hours before they end."""
+ENDING_SECONDS = 30.0
+"""What calls under way on the old connection get; streams are then opened again by who holds them."""
+
+
+class RenewedChannel(grpc.aio.Channel):
+    """Calls go over the connection that was made with the files' newest content.
+
+    Raises OSError or ValueError where the files do not belong together at first; later such files are logged,
+    and what was in force stays.
+    """
+
+    def __init__(
+        self, tls: TlsSettings, connect: Callable[[grpc.ChannelCredentials], grpc.aio.Channel]
+    ) -> None:
+        self._files = FollowedFiles(tls, with_authority=True)
+        self._connect = connect
+        self._channel = connect(self._credentials(self._files.read()))
+        self._looked_at = time.monotonic()
+        self._ending: set[asyncio.Task[None]] = set()
+
+    @staticmethod
+    def _credentials(content: tuple[bytes, ...]) -> grpc.ChannelCredentials:
+        certificate, key, authority = content
+        return grpc.ssl_channel_credentials(authority, key, certificate)
+
+    def newest(self) -> grpc.aio.Channel:
+        """The connection for the next call."""
+        if time.monotonic() - self._looked_at >= LOOKED_AT_EVERY_SECONDS:
+            self._looked_at = time.monotonic()
+            content = self._files.changed()
+            if content is not None:
+                before, self._channel = self._channel, self._connect(self._credentials(content))
+                ending = asyncio.get_running_loop().create_task(before.close(ENDING_SECONDS))
+                self._ending.add(ending)
+                ending.add_done_callback(self._ending.discard)
+        return self._channel
+
+    async def close(self, grace: float | None = None) -> None:
+        """Closes the connection, and those that are ending."""
+        for ending in tuple(self._ending):
+            ending.cancel()
+        await asyncio.gather(*self._ending, return_exceptions=True)
+        await self._channel.close(grace)
+
+    async def __aenter__(self) -> RenewedChannel:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        return self.newest().get_state(try_to_connect)
+
+    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
+        await self.newest().wait_for_state_change(last_observed_state)
+
+    async def channel_ready(self) -> None:
+        await self.newest().channel_ready()
+
+    def unary_unary(self, method: str, *arguments: Any, **named: Any) -> Any:
+        return _Call(self, lambda channel: channel.unary_unary(method, *arguments, **named))
+
+    def unary_stream(self, method: str, *arguments: Any, **named: Any) -> Any:
+        return _Call(self, lambda channel: channel.unary_stream(method, *arguments, **named))
+
+    def stream_unary(self, method: str, *arguments: Any, **named: Any) -> Any:
+        return _Call(self, lambda channel: channel.stream_unary(method, *arguments, **named))
+
+    def stream_stream(self, method: str, *arguments: Any, **named: Any) -> Any:
+        return _Call(self, lambda channel: channel.stream_stream(method, *arguments, **named))
+
+
+class _Call:
+    """A method of a stub, of whichever connection is the newest."""
+
+    def __init__(self, channel: RenewedChannel, method_of: Callable[[grpc.aio.Channel], Any]) -> None:
+        self._channel = channel
+        self._method_of = method_of
+        self._made_for: grpc.aio.Channel | None = None
+        self._method: Any = None
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        newest = self._channel.newest()
+        if newest is not self._made_for:
+            self._made_for, self._method = newest, self._method_of(newest)
+        return self._method(*arguments, **named)
