@@ -92,6 +92,7 @@ def simulate(
         _tell(f"seed {figures.seed}")
         if figures.duration_seconds * figures.speed < 1.6 * DWELL_SECONDS:
             _tell("too short for a vehicle to stand too long: more --duration, or --speed")
+        _tell("deciding what will happen")
         scenario = make_scenario(figures)
 
         def sign_in(role: str, audience: str) -> AbstractAsyncContextManager[grpc.aio.Channel]:

@@ -31,6 +31,7 @@ class Fleet:
         self._devices: Mapping[str, Device] = {each.device_id: each for each in scenario.city.devices}
         self._queues: dict[str, deque[Happening]] = {}
         self._busy: dict[str, asyncio.Task[None]] = {}
+        self._failure: BaseException | None = None
         self._began = 0.0
         self._first_sent: dict[int, int] = {}
         self._acknowledged: dict[int, int] = {}
@@ -82,6 +83,7 @@ class Fleet:
                 await asyncio.wait_for(stopping.wait(), (happening.send_ms - self.now_ms()) / 1_000)
             if stopping.is_set():
                 break
+            self._raise_failure()
             self._enqueue(happening)
         if stopping.is_set():
             self._queues.clear()
@@ -89,6 +91,12 @@ class Fleet:
             async with asyncio.timeout(END_SECONDS):
                 while self._busy:
                     await asyncio.wait(list(self._busy.values()), return_when=asyncio.FIRST_COMPLETED)
+        self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        """Neither a refusal nor a delay, but a defect: no device may end silently."""
+        if self._failure is not None:
+            raise self._failure
 
     def _enqueue(self, happening: Happening) -> None:
         device_id = happening.device_id
@@ -96,14 +104,22 @@ class Fleet:
         if device_id not in self._busy:
             task = asyncio.create_task(self._drain(self._devices[device_id]))
             self._busy[device_id] = task
-            task.add_done_callback(lambda _: self._busy.pop(device_id, None))
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failure = self._failure or error
 
     async def _drain(self, device: Device) -> None:
         """A device tells one thing after the other."""
-        while queue := self._queues.get(device.device_id):
-            happening = queue.popleft()
-            for _ in range(happening.copies):
-                await self._tell(device, happening)
+        try:
+            while queue := self._queues.get(device.device_id):
+                happening = queue.popleft()
+                for _ in range(happening.copies):
+                    await self._tell(device, happening)
+        finally:
+            # At once, not when the loop calls back: what comes in between would wait for nobody.
+            self._busy.pop(device.device_id, None)
 
     async def _tell(self, device: Device, happening: Happening) -> None:
         number = happening.number

@@ -51,7 +51,9 @@ _ENTRIES_A_CALL = 500
 _ISSUED_AT_ONCE = 16
 _PAGE = 500
 _EXPIRING_MS = 8_000
-"""From entering to the end of an entry that is to be over when the run begins: long enough to approve it."""
+_EXPIRING_EACH_MS = 30
+"""From entering to the end of an entry that is to be over when the run begins: long enough to approve it, and
+longer for each entry that is entered beside it."""
 
 
 def now_ms() -> int:
@@ -140,14 +142,18 @@ class Office:
         """Enters every entry, and another person approves those that are to be approved. Gives entry ids with
         the numbers of the cast, once all are in force or over."""
         entered_ms = now_ms()
+        expiring_ms = _EXPIRING_MS + _EXPIRING_EACH_MS * len(cast)
         entry_ids: list[str] = []
         async with self._sign_in("ROLE_WATCHLIST_EDITOR", "watchlist") as channel:
             stub = watchlist_pb2_grpc.WatchlistServiceStub(channel)
             for at in range(0, len(cast), _ENTRIES_A_CALL):
-                entries = [_entry(each, entered_ms, valid_ms) for each in cast[at : at + _ENTRIES_A_CALL]]
+                entries = [
+                    _entry(each, entered_ms + (expiring_ms if _expires(each) else valid_ms))
+                    for each in cast[at : at + _ENTRIES_A_CALL]
+                ]
                 request = ImportEntriesRequest(command_id=str(uuid.uuid4()), entries=entries)
                 entry_ids += (await stub.ImportEntries(request, timeout=_CALL_SECONDS)).entry_ids
-        ready_ms = entered_ms + _EXPIRING_MS
+        ready_ms = entered_ms + expiring_ms
         async with self._sign_in("ROLE_WATCHLIST_APPROVER", "watchlist") as channel:
             stub = watchlist_pb2_grpc.WatchlistServiceStub(channel)
             # Those that are to expire first: they must be approved before they do.
@@ -205,8 +211,11 @@ def _holds_everywhere(rule: Rule) -> bool:
     )
 
 
-def _entry(listed: Listed, entered_ms: int, valid_ms: int) -> NewEntry:
-    expires = listed.role.standing is Standing.EXPIRED
+def _expires(listed: Listed) -> bool:
+    return listed.role.standing is Standing.EXPIRED
+
+
+def _entry(listed: Listed, valid_until_ms: int) -> NewEntry:
     return NewEntry(
         category=listed.role.category,
         identifiers=[
@@ -219,5 +228,5 @@ def _entry(listed: Listed, entered_ms: int, valid_ms: int) -> NewEntry:
         instruction=LocalizedText(
             chinese="模拟：核对车辆，不得拦截", english="Simulation: compare, stop nobody"
         ),
-        valid_until_ms=entered_ms + (_EXPIRING_MS if expires else valid_ms),
+        valid_until_ms=valid_until_ms,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -98,3 +99,29 @@ async def test_an_interrupted_run_knows_what_was_told_and_of_what_nobody_knows_w
     assert len(unknown) == 1
     assert len(fleet.told) < len(SCENARIO.happenings)
     assert fleet.acknowledged == len(fleet.told) - 1
+
+
+async def test_a_defect_ends_the_run_instead_of_a_device() -> None:
+    async def send(_: Device, happening: Happening) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await hurried(Fleet(SCENARIO, send)).run(asyncio.Event())
+
+
+async def test_what_comes_in_the_moment_when_a_device_has_told_all_is_told_too() -> None:
+    told: list[int] = []
+
+    async def send(_: Device, happening: Happening) -> None:
+        told.append(happening.number)
+
+    one, other = (replace(SCENARIO.happenings[0], number=number, copies=1) for number in (1, 2))
+    fleet = Fleet(SCENARIO, send)
+    fleet._enqueue(one)
+    # The device runs to its end in this turn of the loop; what the loop calls back comes in the next.
+    await asyncio.sleep(0)
+    fleet._enqueue(other)
+    # Each gives way once: by then the second has been told, if anybody tells it.
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert told == [1, 2]
