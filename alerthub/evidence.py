@@ -85,6 +85,12 @@ class EvidenceStore:
         """The alert's sealed picture; None where there is none."""
         return await self._get(_promoted(alert_id, picture_id))
 
+    async def promoted(self) -> list[tuple[str, str]]:
+        """Alert and id of every picture that an alert took, in order."""
+        found = await self._list("alerts/")
+        parts = sorted(str(item["path"]).split("/") for item in found)
+        return [(each[1], each[2]) for each in parts if len(each) == 3]
+
     async def delete_alert(self, alert_id: str) -> None:
         """Forgets every picture of the alert."""
         found = await self._list(f"alerts/{_checked(alert_id, 'alert_id')}/")

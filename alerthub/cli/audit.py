@@ -39,6 +39,7 @@ def register(app: typer.Typer) -> None:
 @application.command("verify")
 def verify_command(
     file: Annotated[Path, typer.Argument(help="An export: JSON lines of rows and heads.")],
+    *,
     heads: Annotated[
         Path | None, typer.Option("--heads", help="The witness file: signed heads kept outside the database.")
     ] = None,
@@ -48,10 +49,18 @@ def verify_command(
     signer: Annotated[
         Path | None, typer.Option("--signer", help="The one key or certificate (PEM) that signs heads.")
     ] = None,
+    accepted: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accept-restore",
+            help="The id of a backup that you know the hub was restored from: rows that it lost are told, and"
+            " the exit code is 0.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
-    """Find rows that were changed, moved, added, taken out or cut off. Needs no hub. Exit 1 when it finds
-    one.
+    """Find rows that were changed, moved, added, taken out, cut off or lost by a restore. Needs no hub. Exit
+    1 when it finds one.
     """
     try:
         exported = audit_file.read(file)
@@ -61,10 +70,11 @@ def verify_command(
         _fail(str(error), as_json=as_json)
     seen = verify(exported.rows, _of_this_log(exported, witnessed), signature_problem=problem_of)
     sentence = _sentence(seen, trusted=authority is not None or signer is not None)
+    right = seen.accepting(accepted or ())
     if as_json:
         finding = seen.finding
         result: dict[str, Any] = {
-            "ok": seen.intact,
+            "ok": right,
             "rows": seen.rows,
             "chained": seen.chained,
             "unchained": seen.unchained,
@@ -77,11 +87,21 @@ def verify_command(
                 "row_id": finding.row_id,
                 "problem": finding.problem,
             },
+            "losses": [
+                {
+                    "service": loss.service,
+                    "backup_id": loss.backup_id,
+                    "restored_at_link": loss.restored_at_link,
+                    "first_link": loss.first_link,
+                    "last_witnessed_link": loss.last_witnessed_link,
+                }
+                for loss in seen.losses
+            ],
         }
         typer.echo(json.dumps(result, ensure_ascii=False))
     else:
-        typer.echo(sentence, err=not seen.intact)
-    raise typer.Exit(0 if seen.intact else 1)
+        typer.echo(sentence, err=not right)
+    raise typer.Exit(0 if right else 1)
 
 
 def _of_this_log(exported: audit_file.AuditFile, witnessed: tuple[AuditHead, ...]) -> list[AuditHead]:
@@ -96,7 +116,18 @@ def _sentence(seen: Verification, *, trusted: bool) -> str:
         at = f" at link {finding.chain_index}" if finding.chain_index else ""
         row = f" (row {finding.row_id})" if finding.row_id else ""
         return f"Not intact: {finding.service or 'the log'}{at}{row}: {finding.problem}."
-    parts = [f"Intact: {seen.rows} rows, {seen.chained} in the chain, {seen.heads} signed heads."]
+    counted = f"{seen.rows} rows, {seen.chained} in the chain, {seen.heads} signed heads."
+    parts = [
+        f"Rows were lost by a restore; what is left is intact: {counted}"
+        if seen.losses
+        else f"Intact: {counted}"
+    ]
+    parts += [
+        f"Link {loss.restored_at_link} of {loss.service} records a restore from backup {loss.backup_id}:"
+        f" links {loss.first_link} to {loss.last_witnessed_link} at least are gone, and signed heads vouch"
+        " for them."
+        for loss in seen.losses
+    ]
     if seen.unchained:
         parts.append(f"{seen.unchained} rows are not chained yet: nothing protects them.")
     if not seen.heads:

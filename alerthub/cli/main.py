@@ -23,6 +23,7 @@ FAMILIES = (
     "precision",
     "terminal",
     "audit",
+    "backup",
     "selftest",
 )
 

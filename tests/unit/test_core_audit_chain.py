@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from alerthub.domain.audit_chain import (
     link_hash,
     verify,
 )
+from alerthub.domain.restores import RESTORED, Restore, detail_of, subject_of
 
 KEY = Ed25519PrivateKey.generate()
 PUBLIC_PEM = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
@@ -253,3 +254,64 @@ def test_every_field_of_a_head_is_signed(index: int, time_ms: int, digest: bytes
         replace(head, time_ms=time_ms + 1),
     )
     assert head_bytes(head) not in {head_bytes(other) for other in others}
+
+
+# After a restore (C19)
+
+
+def _log_of(count: int, *, more: Sequence[AuditRow] = ()) -> list[AuditRow]:
+    rows = [
+        AuditRow(f"row-{number}", 10 * number, "watchlist", "person:a", "EntryApproved", "entry:1", "", "")
+        for number in range(1, count + 1)
+    ]
+    return chain([*rows, *more], last_index=0, last_hash=GENESIS_HASH)
+
+
+def _head_at(rows: list[AuditRow], index: int, *, time_ms: int) -> AuditHead:
+    return SIGNER.sign(AuditHead("watchlist", index, rows[index - 1].hash, time_ms))
+
+
+def _restored(*, last_link: int, time_ms: int = 1_000) -> AuditRow:
+    restore = Restore("20261128T010203Z-0123abcd", 55, last_link, topics_kept=True)
+    return AuditRow(
+        "restored",
+        time_ms,
+        "watchlist",
+        "command:alerthub-restore",
+        RESTORED,
+        subject_of(restore.backup_id),
+        "",
+        detail_of(restore),
+    )
+
+
+def test_rows_that_a_restore_lost_are_told_as_what_they_are() -> None:
+    # given a log of nine rows, of which the backup had five, and heads of before and after it
+    before = _log_of(9)
+    heads = [_head_at(before, 4, time_ms=45), _head_at(before, 8, time_ms=85)]
+    after = _log_of(5, more=[_restored(last_link=5)])
+
+    seen = verification(after, *heads, _head_at(after, 6, time_ms=1_001))
+
+    assert seen.finding is None
+    [loss] = seen.losses
+    assert (loss.first_link, loss.last_witnessed_link, loss.restored_at_link) == (6, 8, 6)
+    assert not seen.intact
+    assert seen.accepting([loss.backup_id])
+    assert not seen.accepting(["another"])
+
+
+def test_a_restore_explains_no_row_that_the_backup_had() -> None:
+    before = _log_of(9)
+    rewritten = chain(
+        [*before[:2], replace(before[2], actor="person:b"), *before[3:5], _restored(last_link=5)],
+        last_index=0,
+        last_hash=GENESIS_HASH,
+    )
+    assert "rewritten" in problem(rewritten, _head_at(before, 4, time_ms=45))
+
+
+def test_a_restore_explains_no_row_that_was_lost_after_it() -> None:
+    after = _log_of(5, more=[_restored(last_link=5)])
+    longer = _log_of(5, more=[_restored(last_link=5), replace(_log_of(1)[0], row_id="later", time_ms=2_000)])
+    assert "cut off" in problem(after, _head_at(longer, 7, time_ms=2_000))
