@@ -22,8 +22,8 @@ from alerthub.backup.verifying import backup_key, plain_pieces, verify
 from alerthub.domain.errors import Conflict, Refuse
 from alerthub.domain.restores import RESTORED, Restore, detail_of, subject_of
 from alerthub.embedded.folder import write_file
-from alerthub.embedded.postgres_node import ADMINISTRATOR, ROLES
 from alerthub.evidence import EvidenceStore
+from alerthub.provision.database import ADMINISTRATOR, ROLES
 from alerthub.settings import PostgresSettings
 
 Progress = Callable[[str], None]

@@ -41,8 +41,8 @@ from alerthub.backup.place import HubPlace
 from alerthub.backup.sealed_stream import SealingWriter, part_key
 from alerthub.domain.errors import Refuse
 from alerthub.embedded.folder import write_file
-from alerthub.embedded.postgres_node import ROLES
 from alerthub.evidence import EvidenceStore
+from alerthub.provision.database import ROLES
 from alerthub.sealing import DATA_KEY_ID_BYTES, Recipient, wrap
 
 Progress = Callable[[str], None]

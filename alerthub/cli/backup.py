@@ -18,9 +18,11 @@ from alerthub.backup.manifest import KEPT_DAYS_CAP, Manifest
 from alerthub.backup.place import HubPlace, PlaceSettings
 from alerthub.cli.context import DEFAULT_DATA, DataOption, JsonOption, fail
 from alerthub.domain.errors import AlertHubError, Refuse, Retry
-from alerthub.embedded import pki, processes
+from alerthub.embedded import processes
 from alerthub.embedded.folder import HubFolder, HubLock, write_file
-from alerthub.embedded.postgres_node import ADMINISTRATOR, DATABASE, PostgresNode
+from alerthub.embedded.postgres_node import PostgresNode
+from alerthub.provision import pki
+from alerthub.provision.database import ADMINISTRATOR, DATABASE
 from alerthub.settings import PostgresSettings
 
 application = typer.Typer(

@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
@@ -63,6 +63,14 @@ def call_decoder(fleet: Fleet) -> Decode:
     return decode
 
 
+@dataclass(slots=True)
+class _Again:
+    """From when a topic is read again after a restore, and which partitions were."""
+
+    from_ms: int
+    seen: set[int] = field(default_factory=set)
+
+
 @dataclass(frozen=True, slots=True)
 class _Decoded:
     """What fired, and the record of Kafka that says so."""
@@ -73,11 +81,17 @@ class _Decoded:
 
 class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]
     """Tells of records that Kafka deleted before they were read (C15): SRE by metric and log, the office by
-    what it adds to `lost`."""
+    what it adds to `lost`.
 
-    def __init__(self, consumer: AIOKafkaConsumer, lost: list[AlertRaised]) -> None:
+    After a restore each partition is read `again` from a time, once: ids make what was taken harmless (C19).
+    """
+
+    def __init__(
+        self, consumer: AIOKafkaConsumer, lost: list[AlertRaised], again: _Again | None = None
+    ) -> None:
         self._consumer = consumer
         self._lost = lost
+        self._again = again
 
     def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         """Nothing: a batch in hand is committed in the database or not at all, and ids make a repeat
@@ -106,6 +120,19 @@ class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]
                         time_ms=time.time_ns() // 1_000_000,
                     )
                 )
+        await self._go_back(assigned)
+
+    async def _go_back(self, assigned: Sequence[TopicPartition]) -> None:
+        if self._again is None:
+            return
+        new = [each for each in assigned if each.partition not in self._again.seen]
+        found = await self._consumer.offsets_for_times(dict.fromkeys(new, self._again.from_ms))
+        for partition in new:
+            self._again.seen.add(partition.partition)
+            at = found[partition]
+            if at is not None and at.offset < await self._consumer.position(partition):
+                self._consumer.seek(partition, at.offset)
+                log.info("read_again", topic=partition.topic, partition=partition.partition)
 
 
 class RaisedConsumer:
@@ -123,6 +150,7 @@ class RaisedConsumer:
         producer: AIOKafkaProducer,
         batch_records: int,
         on_sealing: Callable[[Sequence[NewSealing]], None],
+        read_again_from_ms: int | None = None,
         on_failure: loops.OnFailure = loops.ignore,
     ) -> None:
         self._settings = settings
@@ -137,6 +165,7 @@ class RaisedConsumer:
         self._task: asyncio.Task[None] | None = None
         self._last_pass = 0.0
         self._lost: list[AlertRaised] = []
+        self._again = None if read_again_from_ms is None else _Again(read_again_from_ms)
 
     def check(self) -> str | None:
         waited = time.monotonic() - self._last_pass
@@ -161,7 +190,7 @@ class RaisedConsumer:
                 # A raised alert must not wait for others.
                 fetch_max_wait_ms=100,
             )
-            consumer.subscribe([self._topic], listener=_Assigned(consumer, self._lost))
+            consumer.subscribe([self._topic], listener=_Assigned(consumer, self._lost, self._again))
             try:
                 await consumer.start()
                 while True:

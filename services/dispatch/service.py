@@ -21,6 +21,7 @@ from alerthub.postgres_watch import DatabaseWatch
 from alerthub.process import Parts
 from alerthub.replica import CompactedReplica
 from alerthub.telemetry import logger
+from services.dispatch import restore
 from services.dispatch.consumer import GROUPS, Decode, RaisedConsumer, call_decoder, decode_alert
 from services.dispatch.entries import Entries, EntryTail
 from services.dispatch.fleet import Fleet
@@ -95,6 +96,14 @@ class Service:
         self._parts.on_stop(self._engine.dispose)
         await self._producer.start()
         self._parts.on_stop(self._producer.stop)
+        # Before anything is taken, told or answered: a database that was restored is found now (C19).
+        read_again_from_ms = await restore.catch_up(
+            self._engine,
+            self._surroundings,
+            self._evidence,
+            settings.kafka,
+            client_id=f"{self._client_id}-restore",
+        )
         channel = service_channel(settings, settings.addresses.watchlist)
         self._parts.on_stop(channel.close)
         sealing = Sealing(
@@ -110,7 +119,7 @@ class Service:
         tail = AlertEventTail(
             settings.kafka, client_id=f"{self._client_id}-events", on_failure=self._parts.fail
         )
-        checks = await self._start_parts(sealing, tail)
+        checks = await self._start_parts(sealing, tail, read_again_from_ms)
         self.operations = OperationsServer(settings, checks)
         await self._parts.begin(self.operations)
         self.grpc = await serve(
@@ -131,7 +140,9 @@ class Service:
         )
         self._parts.on_stop(self.grpc.stop)
 
-    async def _start_parts(self, sealing: Sealing, tail: AlertEventTail) -> dict[str, Check]:
+    async def _start_parts(
+        self, sealing: Sealing, tail: AlertEventTail, read_again_from_ms: int | None
+    ) -> dict[str, Check]:
         """Everything that runs by itself; returns the readiness checks. Watchlist being away degrades sealing
         and is told by a metric: alerts go on without."""
         settings = self._settings
@@ -175,8 +186,8 @@ class Service:
             await self._parts.begin(part)
         # An alert that came before the units are known would be escalated for want of them.
         await self.fleet.wait_until_read()
-        alerts = self._consumer("alerts", decode_alert, sealing)
-        calls = self._consumer("calls", call_decoder(self.fleet), sealing)
+        alerts = self._consumer("alerts", decode_alert, sealing, read_again_from_ms)
+        calls = self._consumer("calls", call_decoder(self.fleet), sealing, read_again_from_ms)
         for each in (alerts, calls, self.timers, self.housekeeping):
             await self._parts.begin(each)
         return {
@@ -191,7 +202,9 @@ class Service:
             "revocations": revocations.not_ready_because,
         }
 
-    def _consumer(self, topic: str, decode: Decode, sealing: Sealing) -> RaisedConsumer:
+    def _consumer(
+        self, topic: str, decode: Decode, sealing: Sealing, read_again_from_ms: int | None
+    ) -> RaisedConsumer:
         return RaisedConsumer(
             self._settings.kafka,
             topic,
@@ -201,6 +214,7 @@ class Service:
             producer=self._producer,
             batch_records=self._settings.batch_records,
             on_sealing=sealing.begin,
+            read_again_from_ms=read_again_from_ms,
             on_failure=self._parts.fail,
         )
 

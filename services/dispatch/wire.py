@@ -30,6 +30,7 @@ _ASSIGNMENT_STATUS = {
     AssignmentStatus.SUPERSEDED: alert_pb2.ASSIGNMENT_STATUS_SUPERSEDED,
     AssignmentStatus.CANCELLED: alert_pb2.ASSIGNMENT_STATUS_CANCELLED,
 }
+ASSIGNMENT_STATUS_OF_WIRE = {wire: status for status, wire in _ASSIGNMENT_STATUS.items()}
 _KIND = {
     EventKind.OPENED: alert_pb2.ALERT_EVENT_KIND_OPENED,
     EventKind.SIGHTING_ADDED: alert_pb2.ALERT_EVENT_KIND_SIGHTING_ADDED,

@@ -242,6 +242,24 @@ async def put_revocation(
     )
 
 
+async def take_over_revocation(
+    connection: AsyncConnection, told: registry_pb2.Revocation, *, reason: str, actor: str
+) -> None:
+    """Notes a word that the topic has already and this database has lost (C19)."""
+    values = {
+        "version": told.version,
+        "revoked_at_ms": told.revoked_at_ms,
+        "reinstated": told.reinstated,
+        "reason": reason,
+        "changed_by": actor,
+    }
+    await connection.execute(
+        upsert(tables.revocation)
+        .values(subject=told.subject, **values)
+        .on_conflict_do_update(index_elements=["subject"], set_=values)
+    )
+
+
 async def revocation_versions(connection: AsyncConnection) -> dict[str, int]:
     """Every subject with its version, for the republisher."""
     columns = tables.revocation.c

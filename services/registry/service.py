@@ -26,7 +26,7 @@ from alerthub.process import Part, Parts
 from alerthub.replica import CompactedReplica
 from alerthub.republisher import Republisher
 from alerthub.telemetry import logger
-from services.registry import account_store, store
+from services.registry import account_store, restore, store
 from services.registry.account_handlers import AccountHandlers
 from services.registry.certificates import CertificateAuthority
 from services.registry.grpc_api import EnrolmentServicer, RegistryServicer, SessionServicer
@@ -70,6 +70,12 @@ class Service:
         self._parts.open()
         await postgres.migrate(settings.postgres, "services.registry")
         self._parts.on_stop(self._engine.dispose)
+        # Before anybody is let in or told anything: a database older than its topics is found now (C19).
+        await restore.take_over(
+            self._engine,
+            await restore.read_published(settings.kafka, client_id=self._client_id),
+            now_ms=now_ms(),
+        )
         accounts = AccountHandlers(
             self._engine,
             passwords=Passwords(concurrency=settings.sign_in_concurrency, queue=settings.sign_in_queue),

@@ -192,6 +192,33 @@ async def save(
     `declared` are those whose own content changed; the others changed only in what the registry adds to them.
     Raises Refuse for a resource that is too large for its topic.
     """
+    await write(connection, publications, declared=declared, actor=actor, now_ms=now_ms)
+    messages = []
+    for publication in publications:
+        key = key_of(publication.resource)
+        if key.kind not in TOPIC_OF:
+            continue
+        value = value_of(publication.message)
+        if len(value) > outbox.MAXIMUM_VALUE_BYTES:
+            expected = f"a {key.kind.value} of at most {outbox.MAXIMUM_VALUE_BYTES} bytes; {key.id} has more"
+            raise Refuse("resources", expected)
+        messages.append(outbox.Message(TOPIC_OF[key.kind], key.id, publication.version, value))
+    await outbox.enqueue_all(connection, messages)
+
+
+async def write(
+    connection: AsyncConnection,
+    publications: Sequence[Publication],
+    *,
+    declared: set[Key],
+    actor: str,
+    now_ms: int,
+    whatever_exists: bool = False,
+) -> None:
+    """Writes the new versions and sends nothing: for `save`, and for what the topics have already (C19).
+
+    With `whatever_exists` a reference to what does not exist is left out, else the database refuses it.
+    """
     for start in range(0, len(publications), _CHUNK):
         chunk = publications[start : start + _CHUNK]
         rows = [_row(publication) for publication in chunk]
@@ -212,21 +239,10 @@ async def save(
             ],
         )
     changed = [each.resource for each in publications if key_of(each.resource) in declared]
-    await _save_references(connection, changed)
+    await _save_references(connection, changed, whatever_exists=whatever_exists)
     for resource in changed:
         if isinstance(resource, CheckAuthorisation):
             await _save_authorisation(connection, resource)
-    messages = []
-    for publication in publications:
-        key = key_of(publication.resource)
-        if key.kind not in TOPIC_OF:
-            continue
-        value = value_of(publication.message)
-        if len(value) > outbox.MAXIMUM_VALUE_BYTES:
-            expected = f"a {key.kind.value} of at most {outbox.MAXIMUM_VALUE_BYTES} bytes; {key.id} has more"
-            raise Refuse("resources", expected)
-        messages.append(outbox.Message(TOPIC_OF[key.kind], key.id, publication.version, value))
-    await outbox.enqueue_all(connection, messages)
 
 
 def value_of(message: registry_pb2.Resource) -> bytes:
@@ -251,17 +267,22 @@ def _row(publication: Publication) -> dict[str, object]:
     }
 
 
-async def _save_references(connection: AsyncConnection, resources: Sequence[Resource]) -> None:
+async def _save_references(
+    connection: AsyncConnection, resources: Sequence[Resource], *, whatever_exists: bool
+) -> None:
     """Puts what the resources refer to in the place of what they referred to."""
     columns = tables.resource_reference.c
     for chunk in _chunks(key_of(resource) for resource in resources):
         await connection.execute(
             delete(tables.resource_reference).where(tuple_(columns.source_kind, columns.source_id).in_(chunk))
         )
+    targets = {key_of(each): {found.target for found in references_of(each)} for each in resources}
+    if whatever_exists:
+        present = await existing(connection, set().union(*targets.values()))
+        targets = {source: wanted & present for source, wanted in targets.items()}
     rows = []
-    for resource in resources:
-        source = key_of(resource)
-        for target in {reference.target for reference in references_of(resource)}:
+    for source, wanted in targets.items():
+        for target in wanted:
             rows.append(
                 {
                     "source_kind": source.kind.value,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from alerthub import audit
+from alerthub import audit, restored
 from alerthub.api.v1 import watchlist_pb2
 from alerthub.domain import watchlist
 from alerthub.domain.watchlist import EntryStatus
@@ -79,8 +79,13 @@ async def catch_up(engine: AsyncEngine, publisher: Publisher, published: Publish
     """
     async with transaction(engine) as connection:
         versions = await store.versions(connection, published.entries)
-    newer = [key for key, (version, _) in published.entries.items() if version > versions.get(key, 0)]
-    unknown = [key for key in newer if key not in versions]
+        newer = [key for key, (version, _) in published.entries.items() if version > versions.get(key, 0)]
+        unknown = [key for key in newer if key not in versions]
+        awaited = await restored.pending(connection)
+        if awaited is not None and not newer:
+            await restored.note_applied(
+                connection, awaited, actor=ACTOR, detail="the topic knew nothing newer"
+            )
     if not newer:
         return 0
     log.error("database_was_restored", newer=len(newer), unknown=len(unknown))
@@ -103,6 +108,9 @@ async def catch_up(engine: AsyncEngine, publisher: Publisher, published: Publish
             subject=ACTOR,
             detail=f"{len(newer)} entries were newer on the topic, {len(unknown)} of them unknown",
         )
+        if awaited is not None:
+            detail = f"{len(newer)} entries brought past the topic"
+            await restored.note_applied(connection, awaited, actor=ACTOR, detail=detail)
     return len(newer)
 
 

@@ -19,8 +19,8 @@ from alerthub.backup.manifest import DAY_MS, FILE_NAME, KEY_ID, Manifest, Part, 
 from alerthub.backup.sealed_stream import CHUNK_BYTES, SealingWriter, opened, part_key
 from alerthub.cli.main import application
 from alerthub.domain.errors import Refuse
-from alerthub.embedded import pki
 from alerthub.embedded.folder import HubFolder
+from alerthub.provision import pki
 from alerthub.sealing import CannotOpenError, Recipient, generate_private_key, public_key_of, wrap
 
 KEEPER = generate_private_key()
