@@ -119,3 +119,11 @@ def create_audit(op: Operations) -> None:
         table.create(op.get_bind())
     for statement in _GUARDS:
         op.execute(statement)
+
+
+def create_restore_index(op: Operations) -> None:
+    """For a later migration: finds in a log of any length whether the database was restored (C19)."""
+    op.execute(
+        "CREATE INDEX ix_audit_entry_restore ON audit_entry (row_number) "
+        "WHERE action IN ('RestoredFromBackup', 'RestoredStateApplied')"
+    )

@@ -12,18 +12,16 @@ from alerthub import audit
 from alerthub.domain.restores import APPLIED, RESTORED, Restore, restore_of, subject_of
 from alerthub.postgres import sql
 
+# In so many words: the index is of these rows alone.
+_NEWEST = (
+    "SELECT action, subject, detail FROM audit_entry "  # noqa: S608 - constants
+    f"WHERE action IN ('{RESTORED}', '{APPLIED}') ORDER BY row_number DESC LIMIT 1"
+)
+
 
 async def pending(connection: AsyncConnection) -> Restore | None:
     """The restore that has not been followed by `note_applied`; None in the ordinary state."""
-    row = (
-        await connection.execute(
-            sql(
-                "SELECT action, subject, detail FROM audit_entry WHERE action IN (:restored, :applied)"
-                " ORDER BY row_number DESC LIMIT 1"
-            ),
-            {"restored": RESTORED, "applied": APPLIED},
-        )
-    ).first()
+    row = (await connection.execute(sql(_NEWEST))).first()
     return None if row is None else restore_of(action=row.action, subject=row.subject, detail=row.detail)
 
 
