@@ -31,6 +31,9 @@ ValuesInDatabase = Callable[[AsyncConnection, Sequence[str]], Awaitable[Sequence
 _BATCH_KEYS = 500
 
 _republished = Counter("alerthub_republished_total", "Values published again.", ["topic"])
+_compared = Counter(
+    "alerthub_republisher_comparisons_total", "Whole comparisons of a topic with the database.", ["topic"]
+)
 _ahead = Gauge(
     "alerthub_topic_ahead_keys", "Keys whose version on the topic is above the database's.", ["topic"]
 )
@@ -85,6 +88,7 @@ class Republisher:
         self.comparisons = 0
         self._on_topic: dict[str, int] = {}
         self._ahead: tuple[str, ...] = ()
+        self._begun = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._replica = CompactedReplica(
             settings, topic, client_id=client_id, apply=self._note, on_failure=on_failure
@@ -108,6 +112,13 @@ class Republisher:
         await self._replica.start()
         self._task = asyncio.create_task(self._run(), name=f"republisher-{self._topic}")
 
+    async def wait_until_begun(self) -> None:
+        """Returns once the topic is none that was created anew and has yet to get what the database has.
+
+        A bookmark before that would open every replica's gate on nothing.
+        """
+        await self._begun.wait()
+
     async def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
@@ -116,9 +127,12 @@ class Republisher:
 
     async def _run(self) -> None:
         await self._replica.wait_until_caught_up()
+        if self._on_topic:
+            self._begun.set()
         while True:
             try:
                 await self.compare_and_publish()
+                self._begun.set()
             except Exception:
                 # The next comparison finds what this one left.
                 log.exception("republishing_failed", topic=self._topic)
@@ -134,6 +148,7 @@ class Republisher:
             found = await self._publish_differences()
         self._ahead = found.ahead
         self.comparisons += 1
+        _compared.labels(self._topic).inc()
         _ahead.labels(self._topic).set(len(found.ahead))
         if found.ahead:
             log.error("topic_ahead_of_database", topic=self._topic, keys=len(found.ahead))

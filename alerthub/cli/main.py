@@ -24,6 +24,7 @@ FAMILIES = (
     "terminal",
     "audit",
     "backup",
+    "republish",
     "selftest",
 )
 

@@ -132,7 +132,6 @@ class Service:
             database,
             watch,
             relay,
-            bookmarks,
             sequencer,
             revocations,
             *republishers,
@@ -140,6 +139,10 @@ class Service:
         )
         for part in parts:
             await self._parts.begin(part)
+        # After a Kafka that was lost: no gate opens before the topics have what the database has (C19).
+        for republisher in republishers:
+            await republisher.wait_until_begun()
+        await self._parts.begin(bookmarks)
         checks: dict[str, Callable[[], str | None]] = {
             "database": database,
             "outbox": relay.check,

@@ -157,9 +157,13 @@ class Service:
             versions=_matching_versions,
             values=_matching_messages,
         )
-        parts = (database, watch, relay, bookmarks, sequencer, revocations, entries, matching, self.jobs)
+        parts = (database, watch, relay, sequencer, revocations, entries, matching, self.jobs)
         for part in parts:
             await self._parts.begin(part)
+        # After a Kafka that was lost: no gate opens before the topics have what the database has (C19).
+        for republisher in (entries, matching):
+            await republisher.wait_until_begun()
+        await self._parts.begin(bookmarks)
         return {
             "database": database,
             "outbox": relay.check,
