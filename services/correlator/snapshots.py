@@ -24,12 +24,16 @@ from alerthub.domain.partition_state import (
 from alerthub.domain.rules.dwell import Span, Stay
 
 SCHEMA = 1
+"""What this software writes. It reads every older one."""
+READABLE_FROM = 1
+"""The oldest schema whose software may go on from what this one writes: what it does not know is lost with
+its next checkpoint. Raised one release after the software that reads the new form (docs/upgrading.md)."""
 MAXIMUM_RECORD_BYTES = 512 * 1_024
 _LEDGER_KEY = "ledger"
 
 
 class UnknownSchemaError(Exception):
-    """A later version of this software wrote the state: this one must not go on from it."""
+    """A later version of this software wrote the state, and says that this one must not go on from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,8 @@ def restore(partition: int, records: Iterable[bytes], topic_id: bytes) -> Partit
     state = PartitionState()
     for value in records:
         record = StateRecord.FromString(value)
-        if record.schema != SCHEMA:
+        # Records of before the field: whoever knew the schema, and nobody older, could read it.
+        if (record.readable_from or record.schema) > SCHEMA:
             raise UnknownSchemaError(f"schema {record.schema} of the state of partition {partition}")
         offset = record.offset if record.topic_id == topic_id else -1
         if record.HasField("ledger"):
@@ -109,7 +114,13 @@ def prefer(known: bytes | None, candidate: bytes) -> bytes:
 
 
 def _record(partition: int, state: PartitionState, topic_id: bytes) -> StateRecord:
-    return StateRecord(topic_id=topic_id, partition=partition, offset=state.offset, schema=SCHEMA)
+    return StateRecord(
+        topic_id=topic_id,
+        partition=partition,
+        offset=state.offset,
+        schema=SCHEMA,
+        readable_from=READABLE_FROM,
+    )
 
 
 def _snapshot(partition: int, name: str, record: StateRecord) -> Snapshot:

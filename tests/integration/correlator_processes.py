@@ -37,10 +37,11 @@ class Correlator:
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, program: tuple[str, ...] = ("-m", "services.correlator")) -> None:
+        """`program` is what Python runs: another release's, in tests of upgrades."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "services.correlator"], env=self._environment, stderr=log, stdout=log
+                [sys.executable, *program], env=self._environment, stderr=log, stdout=log
             )
 
     def kill(self) -> None:

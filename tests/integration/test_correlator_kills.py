@@ -1,4 +1,5 @@
-"""Correlators that are killed in the middle of a stream lose no alert and invent none (C2 to C5)."""
+"""Correlators that are killed or replaced in the middle of a stream lose no alert and invent none (C2 to
+C5)."""
 
 from __future__ import annotations
 
@@ -17,6 +18,23 @@ from alerthub.settings import KafkaSettings
 KILLS_EACH = 10
 TICK_SECONDS = 0.1
 DWELL_STEP_SECONDS = 60
+
+THE_NEXT_RELEASE = """
+import runpy
+from services.correlator import snapshots
+
+made = snapshots._record
+
+def newer(*arguments):
+    record = made(*arguments)
+    record.MergeFromString(bytes.fromhex("f8ff0701"))  # a field that this release does not know
+    return record
+
+snapshots.SCHEMA, snapshots._record = 2, newer
+runpy.run_module("services.correlator", run_name="__main__")
+"""
+"""A release that writes state of a newer schema, from which this one may go on."""
+NEXT, THIS = ("-c", THE_NEXT_RELEASE), ("-m", "services.correlator")
 
 
 @pytest.fixture
@@ -212,3 +230,37 @@ async def test_a_worker_that_stood_still_and_lost_its_partitions_changes_nothing
         # then nothing is missing and nothing is invented
         raised = await all_raised(alerts, stream)
         assert raised == stream.expected
+
+
+async def test_correlators_replaced_one_by_one_and_back_lose_nothing_and_double_nothing(
+    kafka: Kafka, correlators: list[Correlator], unique: Callable[[str], str]
+) -> None:
+    # given two correlators of this release in a stream
+    cities = [City(unique("district")) for _ in range(6)]
+    for city in cities:
+        await kafka.publish_city(city)
+    for one in correlators:
+        one.start()
+    await settled(correlators)
+    before = await ledger_of(correlators)
+    stream, ended = Stream(kafka, cities), asyncio.Event()
+    async with kafka.reader("dispatch", "alerts") as alerts:
+        sending = asyncio.create_task(stream.run(ended))
+
+        # when one after the other is replaced by the next release, and then the first goes back
+        first, second = correlators
+        for one, program in ((first, NEXT), (second, NEXT), (first, THIS)):
+            assert await one.stop() == 0
+            one.start(program)
+            await settled(correlators)
+        ended.set()
+        await sending
+
+        # then everything was raised and counted once, whichever release went on from whose state
+        raised = await all_raised(alerts, stream)
+        assert raised == stream.expected
+        await until(lambda: complete(correlators, before["received"] + stream.observations))
+        after = await ledger_of(correlators)
+        assert after["received"] - before["received"] == stream.observations
+        assert after["matched"] - before["matched"] == len(stream.expected)
+        assert after["repeat"] == before["repeat"]

@@ -63,6 +63,27 @@ def test_a_state_of_a_later_schema_is_not_gone_on_from() -> None:
         snapshots.restore(3, [later], TOPIC)
 
 
+def test_a_state_of_a_later_schema_that_says_who_may_go_on_is_read_and_an_older_one_is() -> None:
+    later = StateRecord(
+        topic_id=TOPIC, offset=20, schema=snapshots.SCHEMA + 1, readable_from=snapshots.SCHEMA
+    )
+    later.ledger.received = 7
+    # A field that this release does not know.
+    value = later.SerializeToString() + b"\xf8\xff\x07\x01"
+
+    assert snapshots.restore(3, [value], TOPIC).counts.received == 7
+    too_late = StateRecord(topic_id=TOPIC, schema=snapshots.SCHEMA + 2, readable_from=snapshots.SCHEMA + 1)
+    with pytest.raises(UnknownSchemaError):
+        snapshots.restore(3, [too_late.SerializeToString()], TOPIC)
+
+
+def test_a_state_of_an_earlier_schema_is_gone_on_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier = record(20, received=7)
+    monkeypatch.setattr(snapshots, "SCHEMA", snapshots.SCHEMA + 1)
+
+    assert snapshots.restore(3, [earlier], TOPIC).counts.received == 7
+
+
 def test_a_state_that_was_written_down_is_read_as_it_was() -> None:
     state = PartitionState()
     run(

@@ -30,6 +30,7 @@ class StateRecord(_message.Message):
     PARTITION_FIELD_NUMBER: _builtins.int
     OFFSET_FIELD_NUMBER: _builtins.int
     SCHEMA_FIELD_NUMBER: _builtins.int
+    READABLE_FROM_FIELD_NUMBER: _builtins.int
     LEDGER_FIELD_NUMBER: _builtins.int
     DISTRICT_FIELD_NUMBER: _builtins.int
     topic_id: _builtins.bytes
@@ -38,6 +39,8 @@ class StateRecord(_message.Message):
     offset: _builtins.int
     """Every batch up to this one is in the state."""
     schema: _builtins.int
+    readable_from: _builtins.int
+    """The oldest schema whose software may go on from this record; 0: `schema`."""
     @_builtins.property
     def ledger(self) -> Global___PartitionLedger: ...
     @_builtins.property
@@ -49,12 +52,13 @@ class StateRecord(_message.Message):
         partition: _builtins.int = ...,
         offset: _builtins.int = ...,
         schema: _builtins.int = ...,
+        readable_from: _builtins.int = ...,
         ledger: Global___PartitionLedger | None = ...,
         district: Global___DistrictState | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["district", b"district", "ledger", b"ledger", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["district", b"district", "ledger", b"ledger", "offset", b"offset", "partition", b"partition", "schema", b"schema", "state", b"state", "topic_id", b"topic_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["district", b"district", "ledger", b"ledger", "offset", b"offset", "partition", b"partition", "readable_from", b"readable_from", "schema", b"schema", "state", b"state", "topic_id", b"topic_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_state: _TypeAlias = _typing.Literal["ledger", "district"]  # noqa: Y015
     _WhichOneofArgType_state: _TypeAlias = _typing.Literal["state", b"state"]  # noqa: Y015
