@@ -79,7 +79,7 @@ test-containers: setup ## Passes the main job's integration tests with Kafka and
 test-unit: setup prometheus ## Passes the fast tests
 	$(BIN)/pytest tests/unit tests/contract -n auto
 
-lint: setup $(BUF) ## Checks style, types, imports, the wire and known vulnerabilities
+lint: setup $(BUF) ## Checks style, types, imports, the wire, the chart and known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -87,6 +87,8 @@ lint: setup $(BUF) ## Checks style, types, imports, the wire and known vulnerabi
 	$(BIN)/python tools/generate_protos.py --check
 	$(BIN)/python tools/generate_openapi.py --check
 	$(BIN)/python tools/generate_dashboards.py --check
+	$(BIN)/python tools/generate_chart_schema.py --check
+	tools/check_chart.sh
 	$(BUF) lint
 	$(BUF) breaking --against tools/buf/baseline.binpb
 	cd $(WEB) && PATH="$$PATH:$(NODE_BIN)" npm run --silent lint
