@@ -6,16 +6,22 @@ import sys
 from pathlib import Path
 
 import yaml
-from dashboards import objectives
+from dashboards import accountability, correlator, dispatch, infrastructure, ingest, objectives, office
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGES = (office.PAGE, ingest.PAGE, correlator.PAGE, dispatch.PAGE, infrastructure.PAGE, accountability.PAGE)
 _HEAD = "# Written by `make dashboards` from tools/dashboards: edit it there.\n"
 
 
 def files() -> dict[Path, str]:
     """Each file's path below the repository, and its text."""
     rules = yaml.safe_dump(objectives.rules(), sort_keys=False, width=110, allow_unicode=True)
-    return {Path("deploy/prometheus/rules/objectives.yml"): _HEAD + rules}
+    written = {Path("deploy/prometheus/rules/objectives.yml"): _HEAD + rules}
+    for page in PAGES:
+        encoded = JSONEncoder(sort_keys=True, indent=2).encode(page.built())
+        written[Path(f"deploy/grafana/dashboards/{page.uid}.json")] = encoded + "\n"
+    return written
 
 
 def main(arguments: list[str]) -> int:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,14 @@ ROOT = Path(__file__).resolve().parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 
 
-def program(name: str) -> str:
-    """The path of prometheus, promtool or amtool, as `tools/install_prometheus.sh` leaves it."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    unpacked = cache / "alerthub" / "prometheus" / "usr" / "bin" / name
-    found = str(unpacked) if unpacked.exists() else shutil.which(name)
-    assert found, f"{name} is missing: tools/install_prometheus.sh fetches it"
-    return found
+def tool(name: str) -> Any:
+    """The module tools/NAME.py."""
+    specification = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
 
 
 def rules() -> Iterator[dict[str, Any]]:

@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 import yaml
-from prometheus_tools import PROMETHEUS, ROOT, alerts, program
+from prometheus_tools import PROMETHEUS, ROOT, alerts, tool
 
 RUNBOOKS = ROOT / "docs" / "runbooks"
+PROGRAM = tool("run_prometheus").program
 NAMES = sorted({rule["alert"] for rule in alerts()})
 
 
 def passes(*command: str, folder: Path = PROMETHEUS) -> None:
     done = subprocess.run(
-        [program(command[0]), *command[1:]], cwd=folder, capture_output=True, text=True, check=False
+        [PROGRAM(command[0]), *command[1:]], cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
