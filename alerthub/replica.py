@@ -231,8 +231,13 @@ class CompactedReplica:
                 self._apply((key or b"").decode("utf-8"), value)
         except (DeadLetter, DecodeError, UnicodeDecodeError) as error:
             _undecodable.labels(self.topic).inc()
-            at = {"partition": partition, "offset": offset}
-            log.warning("replica_value_undecodable", topic=self.topic, error_type=type(error).__name__, **at)
+            log.warning(
+                "replica_value_undecodable",
+                topic=self.topic,
+                partition=partition,
+                offset=offset,
+                error_type=type(error).__name__,
+            )
 
     def _note_bookmark(self, partition: int, value: bytes | None) -> None:
         if value is not None:
