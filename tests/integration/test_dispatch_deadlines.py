@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
-from alerthub.api.v1 import alert_pb2, common_pb2, patrol_pb2
+from alerthub.api.v1 import alert_pb2, common_pb2, delivery_pb2, patrol_pb2
 from alerthub.domain.deadlines import DeadlineTimes
 from services.dispatch.timers import Timers
 from services.dispatch.work import Surroundings
@@ -15,6 +16,7 @@ from tests.integration.dispatch_support import (
     Hub,
     eventually,
     hub_fixture,  # noqa: F401 - pytest finds it by its name
+    now_ms,
     settings_changed_fixture,  # noqa: F401 - pytest finds it by its name
     start_dispatch_fixture,  # noqa: F401 - pytest finds it by its name
     unit,
@@ -31,6 +33,15 @@ AWAITING = alert_pb2.ALERT_STATUS_AWAITING_CONFIRMATION
 async def _opened(hub: Hub, raised: alert_pb2.AlertRaised) -> alert_pb2.Alert:
     await hub.raise_alert(raised)
     return await hub.alert(raised.raised_id.hex())
+
+
+def _receipts() -> tuple[float, float]:
+    """How many receipts were measured so far, and their seconds together."""
+    name = "alerthub_dispatch_confirmed_to_received_seconds"
+    return (
+        REGISTRY.get_sample_value(f"{name}_count") or 0.0,
+        REGISTRY.get_sample_value(f"{name}_sum") or 0.0,
+    )
 
 
 class TestAfterAnOutage:
@@ -135,3 +146,24 @@ class TestDeadlines:
 
         assert len(await eventually(told)) == 1
         assert (await hub.alert(alert.alert_id)).status == AWAITING
+
+    async def test_a_receipt_that_does_not_come_from_a_connected_terminal_is_told_to_sre(
+        self, hub: Hub, unique: Callable[[str], str]
+    ) -> None:
+        # given a unit whose terminal is connected, and one whose terminal is not
+        there, away = unique("there"), unique("away")
+        await hub.units(unit(there, jurisdiction=there), unit(away, jurisdiction=away))
+        connected = delivery_pb2.ConnectedTerminal(terminal_id="t1", unit_id=there, connected_at_ms=now_ms())
+        report = delivery_pb2.ReportConnectionsRequest(instance="1", terminals=[connected])
+        await hub.as_service().ReportConnections(report)
+        count_before, seconds_before = _receipts()
+
+        # when neither gives its receipt in time
+        for each in (there, away):
+            alert = await _opened(hub, watchlist_hit(unique("entry"), jurisdiction=each))
+            await hub.alert(alert.alert_id, lambda each: each.status == ESCALATED)
+
+        # then the connected one counts, with what was waited for it
+        count, seconds = _receipts()
+        assert count - count_before == 1
+        assert seconds - seconds_before >= 1.0
