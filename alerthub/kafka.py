@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 # The package re-exports these without telling type checkers, so they come from where they are defined.
@@ -123,6 +123,19 @@ def consumer(
 
 def administrator(settings: KafkaSettings, **overrides: Any) -> AdminClient:
     """librdkafka's administration client (aiokafka's has no access rules). It connects when first used."""
+    return AdminClient({**_librdkafka_options(settings), **overrides})
+
+
+def offsets_reader(settings: KafkaSettings, group: str) -> Consumer:
+    """librdkafka's consumer, to ask what the group has committed. It never joins the group.
+
+    Its administration client must not be asked: it takes the whole process with it while the group has no
+    coordinator, as after a broker's start (librdkafka's issue 5040).
+    """
+    return Consumer({**_librdkafka_options(settings), "group.id": group, "enable.auto.commit": False})
+
+
+def _librdkafka_options(settings: KafkaSettings) -> dict[str, Any]:
     _checked(settings)
     options: dict[str, Any] = {
         "bootstrap.servers": settings.bootstrap,
@@ -135,8 +148,7 @@ def administrator(settings: KafkaSettings, **overrides: Any) -> AdminClient:
     }
     if settings.ca_file is not None:
         options["ssl.ca.location"] = str(settings.ca_file)
-    options.update(overrides)
-    return AdminClient(options)
+    return options
 
 
 _SCRAM_ITERATIONS = 4_096

@@ -1,18 +1,27 @@
 """Where Kafka's logs begin and end, and how far a consumer group has committed, asked of the broker and never
-of a consumer. Everything here blocks, for 15 s at most a question, and raises KafkaException or TimeoutError.
+of whoever consumes. Everything here blocks, for 15 s at most a question, and raises KafkaException or
+TimeoutError.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 TIMEOUT_SECONDS = 15.0
 _EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+
+_COORDINATOR_IS_SOUGHT = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
+"""What a group that nobody has used yet answers, and any group for a moment after a broker's start."""
 
 Place = tuple[str, int]
 """Topic and partition."""
@@ -28,13 +37,20 @@ def ends(admin: AdminClient, places: Sequence[Place]) -> dict[Place, int]:
     return _offsets(admin, places, _LATEST)
 
 
-def committed(admin: AdminClient, group: str, places: Sequence[Place]) -> dict[Place, int]:
-    """What the group has committed; a place where it has not is missing."""
+def committed(reader: Consumer, places: Sequence[Place]) -> dict[Place, int]:
+    """What the reader's group (`kafka.offsets_reader`) has committed; a place where it has not is missing."""
+    if not places:
+        return {}
     asked = [TopicPartition(topic, partition) for topic, partition in places]
-    answers = admin.list_consumer_group_offsets(
-        [ConsumerGroupTopicPartitions(group, asked)], request_timeout=TIMEOUT_SECONDS
-    )
-    found = answers[group].result(timeout=TIMEOUT_SECONDS).topic_partitions
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while True:
+        try:
+            found = reader.committed(asked, timeout=TIMEOUT_SECONDS)
+            break
+        except KafkaException as error:
+            if error.args[0].code() not in _COORDINATOR_IS_SOUGHT or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
     # librdkafka's mark for "none" is negative.
     return {(one.topic, one.partition): one.offset for one in found if one.offset >= 0}
 

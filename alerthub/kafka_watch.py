@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException
 from prometheus_client import Gauge
 
 from alerthub import kafka, kafka_positions, loops
@@ -77,7 +77,9 @@ class KafkaWatch:
     ) -> None:
         self._admin = kafka.administrator(settings)
         self._topics = frozenset(topics)
-        self._groups = dict(groups)
+        self._groups = {
+            group: (topic, kafka.offsets_reader(settings, group)) for group, topic in groups.items()
+        }
         self._every_seconds = every_seconds
         self._task: asyncio.Task[None] | None = None
         self._answered_at = time.monotonic()
@@ -127,18 +129,19 @@ class KafkaWatch:
             ends=_by_topic(ends),
             starts=_by_topic(starts),
             lags={
-                (group, topic): self._lag(
-                    group, [place for place in places if place[0] == topic], starts, ends
+                (group, topic): _records_behind(
+                    reader, [place for place in places if place[0] == topic], starts, ends
                 )
-                for group, topic in self._groups.items()
+                for group, (topic, reader) in self._groups.items()
             },
         )
 
-    def _lag(
-        self, group: str, places: list[Place], starts: Mapping[Place, int], ends: Mapping[Place, int]
-    ) -> int:
-        committed = kafka_positions.committed(self._admin, group, places)
-        return sum(max(0, ends[place] - committed.get(place, starts[place])) for place in places)
+
+def _records_behind(
+    reader: Consumer, places: list[Place], starts: Mapping[Place, int], ends: Mapping[Place, int]
+) -> int:
+    committed = kafka_positions.committed(reader, places)
+    return sum(max(0, ends[place] - committed.get(place, starts[place])) for place in places)
 
 
 def _by_topic(offsets: Mapping[Place, int]) -> Mapping[str, int]:

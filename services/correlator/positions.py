@@ -33,8 +33,8 @@ class Positions:
 
     def __init__(self, settings: KafkaSettings, *, topic: str, group: str) -> None:
         self._admin = kafka.administrator(settings)
+        self._reader = kafka.offsets_reader(settings, group)
         self._topic = topic
-        self._group = group
         self.partition_count = 0
         """Of the topic; 0 before `topic_id` was asked."""
 
@@ -62,7 +62,7 @@ class Positions:
         try:
             starts = kafka_positions.starts(self._admin, places)
             ends = kafka_positions.ends(self._admin, places)
-            committed = kafka_positions.committed(self._admin, self._group, places)
+            committed = kafka_positions.committed(self._reader, places)
         except (KafkaException, TimeoutError) as error:
             raise Retry("Kafka did not say where the partitions of observations stand") from error
         return {place[1]: Position(starts[place], ends[place], committed.get(place)) for place in places}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +12,7 @@ from prometheus_client import REGISTRY
 
 from alerthub import kafka, postgres
 from alerthub.domain.errors import Retry
+from alerthub.embedded.kafka_node import KafkaNode
 from alerthub.embedded.processes import free_ports
 from alerthub.kafka_watch import KafkaWatch, topics_of
 from alerthub.postgres_watch import DatabaseWatch
@@ -48,6 +50,28 @@ async def test_a_group_lags_by_what_it_has_not_committed(
     assert set(standing.without_leader.values()) == set(standing.under_replicated.values()) == {0}
     labels = {"group": GROUP, "topic": "calls"}
     assert REGISTRY.get_sample_value("alerthub_kafka_consumer_lag_records", labels) == 2
+
+
+async def test_a_group_can_be_asked_for_while_its_coordinator_is_sought(
+    kafka_settings: Callable[[str], KafkaSettings], kafka_broker: KafkaNode, unique: Callable[[str], str]
+) -> None:
+    # given a broker that has just come back, and a group that nobody has used
+    kafka_broker.kill()
+    kafka_broker.launch()
+    group = unique("dispatch")
+    watch = KafkaWatch(kafka_settings("dispatch"), topics=topics_of("dispatch"), groups={group: "calls"})
+
+    # when it is asked at once, then Kafka answers, or asks to be asked again; and in the end it answers
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                standing = await watch.ask()
+                break
+            except Retry:
+                await asyncio.sleep(0.1)
+
+    # then nothing is committed, so everything that is kept lies before the group
+    assert standing.lags == {(group, "calls"): standing.ends["calls"] - standing.starts["calls"]}
 
 
 def test_correlator_and_dispatch_together_may_describe_every_topic() -> None:
