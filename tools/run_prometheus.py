@@ -44,7 +44,8 @@ def lay_out(folder: Path, *, data: Path, interval: str) -> Path:
     }
     (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration), encoding="utf-8")
     (folder / "rules").symlink_to(DEPLOY / "rules")
-    (folder / "targets").mkdir()
+    for name in ("targets", "alertmanagers"):
+        (folder / name).mkdir()
     (folder / "targets" / "hub.json").symlink_to(targets.resolve())
     return folder / "prometheus.yml"
 

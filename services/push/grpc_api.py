@@ -49,6 +49,8 @@ class PatrolApi(patrol_pb2_grpc.PatrolServiceServicer):
         async def write(encoded: bytes) -> None:
             await context.write(written_as(encoded))
 
+        # Unless the stream says why it ended, the terminal or its network has ended it.
+        why = "broken_off"
         reader = asyncio.create_task(stream.read(messages), name="terminal-read")
         writer = asyncio.create_task(stream.run(sign_on.resume_token, write), name="terminal-write")
         try:
@@ -57,13 +59,14 @@ class PatrolApi(patrol_pb2_grpc.PatrolServiceServicer):
                 # Raises what the terminal sent wrong; otherwise it hung up, and the writer ends too.
                 reader.result()
             end = await writer
+            why = end.label
         finally:
+            ENDED.labels(why).inc()
             self._streams.remove(stream)
             CONNECTED.set(len(self._streams))
             for task in (reader, writer):
                 task.cancel()
             await asyncio.gather(reader, writer, return_exceptions=True)
-        ENDED.labels(end.label).inc()
         _finish(end)
 
 

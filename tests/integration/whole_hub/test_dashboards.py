@@ -15,9 +15,12 @@ import httpx
 import pytest
 import yaml
 from browsing import Browser, command_id, eventually
-from town import PERSON, VEHICLE, RunningHub, town_of
+from town import CAMERA, PERSON, VEHICLE, Patrol, RunningHub, town_of
 
+from alerthub.api.v1.alert_pb2 import OUTCOME_FOUND
 from alerthub.embedded.processes import free_ports
+from alerthub.simulator.device import gateway_client
+from alerthub.terminal.screen_state import ScreenChange
 
 ROOT = Path(__file__).resolve().parents[3]
 DASHBOARDS = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
@@ -95,10 +98,28 @@ async def _live_a_day(hub: RunningHub, prometheus: Prometheus, folder: Path) -> 
                     await town.read(plate)
                     if category == PERSON:
                         await _confirm(browser, await browser.alert_of(entry_id))
-                    await patrol.shows_entry(entry_id)
+                    shown = await patrol.shows_entry(entry_id)
+                    if category == VEHICLE:
+                        await _found(patrol, shown)
                     await town.withdraw(entry_id)
+            await _turned_away(hub)
     finally:
         await browser.client.aclose()
+
+
+async def _found(patrol: Patrol, shown: ScreenChange) -> None:
+    alert_id, assignment_id = shown.alert_id, shown.push.assignment_id
+    await patrol.client.accept(alert_id, assignment_id)
+    await patrol.answered(alert_id, "accept")
+    await patrol.client.record_outcome(alert_id, assignment_id, OUTCOME_FOUND)
+    await patrol.answered(alert_id, "record_outcome")
+
+
+async def _turned_away(hub: RunningHub) -> None:
+    """A camera with a wrong secret."""
+    async with gateway_client(hub.facts.gateway_url, hub.folder.ca_file) as client:
+        answer = await client.post("/v1/ingest/hikvision-anpr", content=b"", auth=(CAMERA, "wrong"))
+        assert answer.status_code == 401
 
 
 async def _confirm(browser: Browser, card: Any) -> None:
@@ -120,13 +141,14 @@ def prometheus(hub: RunningHub, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 async def test_every_panel_of_every_dashboard_has_a_series(prometheus: Prometheus) -> None:
-    asked = dict.fromkeys(queries())
+    asked = list(dict.fromkeys(queries()))
     assert len({panel for panel, _ in asked}) > 80
-    empty: list[tuple[str, str]] = []
+    empty = asked
 
     async def all_answered() -> bool:
-        answers = await asyncio.gather(*(prometheus.query(expression) for _, expression in asked))
-        empty[:] = [each for each, series in zip(asked, answers, strict=True) if not series]
+        nonlocal empty
+        answers = await asyncio.gather(*(prometheus.query(expression) for _, expression in empty))
+        empty = [each for each, series in zip(empty, answers, strict=True) if not series]
         return not empty
 
     try:
