@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 from prometheus_tools import PROMETHEUS, ROOT, alerts, tool
+
+from alerthub.embedded.catalogue import SERVICES
 
 RUNBOOKS = ROOT / "docs" / "runbooks"
 PROGRAM = tool("run_prometheus").program
@@ -97,3 +100,14 @@ def test_inhibitions_name_alerts_that_exist() -> None:
     }
     assert sorted(named - set(NAMES)) == []
     assert named
+
+
+def test_every_service_is_scraped_and_its_absence_is_told() -> None:
+    # given the services that the hub runs (the embedded MQTT broker stands in for one of its own elsewhere)
+    services = {each.name for each in SERVICES} - {"mqtt"}
+
+    # then compose names each to Prometheus, and an alert tells of each that nobody scrapes
+    targets = json.loads((PROMETHEUS / "targets" / "compose.json").read_text(encoding="utf-8"))
+    assert {each["labels"]["service"] for each in targets} == services
+    down = next(rule["expr"] for rule in alerts() if rule["alert"] == "ServiceDown")
+    assert set(re.findall(r'absent\(up\{service="(\w+)"\}\)', down)) == services
