@@ -52,7 +52,7 @@ from alerthub.terminal.headless import Automation, TerminalAddresses, now_ms, ru
 OBSERVATIONS_A_SECOND = 4.0
 ROUND_SECONDS = 600
 """The city's next ten minutes are decided at once, and then the next."""
-_HASTE = 8.0
+_HASTE = 30.0
 """How much faster than in reality its vehicles drive: nobody waits minutes for the first alert."""
 _CHINA = timezone(timedelta(hours=8))
 OFFICER = "officer-1"

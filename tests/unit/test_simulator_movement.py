@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from alerthub.simulator.chance import chance_of
 from alerthub.simulator.city import Job, Make, make_city
+from alerthub.simulator.demo_city import WITHOUT_AUTHORISATION, demo_city
 from alerthub.simulator.happenings import Kind
 from alerthub.simulator.scenario import Figures, make_scenario
 from alerthub.simulator.streets import grid, route
@@ -120,3 +121,15 @@ def test_a_camera_that_failed_tells_nothing_and_one_that_was_cut_off_tells_what_
     assert len({each.device_id for each in late}) == 1
     assert 1 <= len(late) <= 10
     assert min(last.values()) < 60_000 * 0.7
+
+
+@settings(max_examples=8)
+@given(seed=SEEDS)
+def test_in_the_demo_both_listed_vehicles_pass_cameras_that_may_check_them(seed: int) -> None:
+    plates = ["冀R11111", "冀R22222"]
+    city = demo_city(officer="officer", now_ms=1_780_000_000_000)
+    figures = Figures(seed=seed, scale=1, rate=4, duration_seconds=600, speed=30)
+    told = city.scenario(figures, listed_plates=plates).happenings
+    seen = {each.plate for each in told if each.device_id != WITHOUT_AUTHORISATION}
+    assert set(plates) <= seen
+    assert {each.device_id for each in told} >= {*city.cameras[2:], *city.parking_sensors}
