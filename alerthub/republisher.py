@@ -7,6 +7,7 @@ behind the database. Nobody else can see that, so the owner compares, at its sta
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -31,8 +32,10 @@ ValuesInDatabase = Callable[[AsyncConnection, Sequence[str]], Awaitable[Sequence
 _BATCH_KEYS = 500
 
 _republished = Counter("alerthub_republished_total", "Values published again.", ["topic"])
-_compared = Counter(
-    "alerthub_republisher_comparisons_total", "Whole comparisons of a topic with the database.", ["topic"]
+_compared_as_of = Gauge(
+    "alerthub_topic_compared_as_of_seconds",
+    "When the newest whole comparison of a topic with the database began, seconds since 1970.",
+    ["topic"],
 )
 _ahead = Gauge(
     "alerthub_topic_ahead_keys", "Keys whose version on the topic is above the database's.", ["topic"]
@@ -140,6 +143,7 @@ class Republisher:
 
     async def compare_and_publish(self) -> int:
         """One comparison; returns how many values were sent again."""
+        began = time.time()
         async with transaction(self._engine) as connection:
             found = difference(self._on_topic, await self._versions(connection))
         if found.behind or found.ahead:
@@ -148,7 +152,7 @@ class Republisher:
             found = await self._publish_differences()
         self._ahead = found.ahead
         self.comparisons += 1
-        _compared.labels(self._topic).inc()
+        _compared_as_of.labels(self._topic).set(began)
         _ahead.labels(self._topic).set(len(found.ahead))
         if found.ahead:
             log.error("topic_ahead_of_database", topic=self._topic, keys=len(found.ahead))

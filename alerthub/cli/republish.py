@@ -23,11 +23,11 @@ from alerthub.embedded.folder import HubFolder
 from alerthub.topics import COMPACTED_TOPICS
 
 OWNERS = ("registry", "watchlist")
-WAIT_SECONDS = 150.0
+WAIT_SECONDS = 90.0
 """A comparison begins each minute, and takes seconds for a million entries."""
 _TICK_SECONDS = 0.5
 _LINE = re.compile(
-    r"^alerthub_(republisher_comparisons_total|republished_total|topic_ahead_keys)"
+    r"^alerthub_(topic_compared_as_of_seconds|republished_total|topic_ahead_keys)"
     r'\{topic="([a-z-]+)"\} (\S+)$',
     re.MULTILINE,
 )
@@ -37,7 +37,8 @@ _LINE = re.compile(
 class Compared:
     """What an owner has told of one topic since its process began."""
 
-    comparisons: int = 0
+    as_of: float = 0.0
+    """When its newest whole comparison began, seconds since 1970; 0 for none."""
     published: int = 0
     ahead: int = 0
 
@@ -73,23 +74,19 @@ def wait_until_compared(
     tell: Callable[[str], None],
     wait_seconds: float = WAIT_SECONDS,
     tick_seconds: float = _TICK_SECONDS,
+    since: float | None = None,
 ) -> Mapping[str, Compared]:
-    """Returns what the owners tell once each topic was compared by a comparison that began after this call.
+    """Returns what the owners tell once each topic was compared by a comparison that began after `since`,
+    seconds since 1970 (None: now).
 
     Raises Retry, naming the topics, when that does not happen in time.
     """
-    began = ask()
+    since = time.time() if since is None else since
     deadline = time.monotonic() + wait_seconds
     told_at = time.monotonic()
     while True:
         now = ask()
-        # One that is under way may have looked at the topic before: the one after it has not. An owner that
-        # was started again counts from none.
-        missing = [
-            topic
-            for topic in COMPACTED_TOPICS
-            if not _compared_anew(began.get(topic, Compared()), now.get(topic, Compared()))
-        ]
+        missing = [topic for topic in COMPACTED_TOPICS if now.get(topic, Compared()).as_of < since]
         if not missing:
             return now
         if time.monotonic() > deadline:
@@ -100,11 +97,6 @@ def wait_until_compared(
             told_at = time.monotonic()
             tell(f"waiting for {', '.join(missing)}")
         time.sleep(tick_seconds)
-
-
-def _compared_anew(before: Compared, after: Compared) -> bool:
-    restarted = after.comparisons < before.comparisons
-    return after.comparisons >= (1 if restarted else before.comparisons + 2)
 
 
 def _told(data: Path) -> dict[str, Compared]:
@@ -118,14 +110,14 @@ def _told(data: Path) -> dict[str, Compared]:
 
 def told_by(metrics: str) -> dict[str, Compared]:
     """What a page of metrics says of each topic."""
-    numbers: dict[str, dict[str, int]] = {}
+    numbers: dict[str, dict[str, float]] = {}
     for name, topic, value in _LINE.findall(metrics):
-        numbers.setdefault(topic, {})[name] = int(float(value))
+        numbers.setdefault(topic, {})[name] = float(value)
     return {
         topic: Compared(
-            comparisons=of.get("republisher_comparisons_total", 0),
-            published=of.get("republished_total", 0),
-            ahead=of.get("topic_ahead_keys", 0),
+            as_of=of.get("topic_compared_as_of_seconds", 0.0),
+            published=int(of.get("republished_total", 0)),
+            ahead=int(of.get("topic_ahead_keys", 0)),
         )
         for topic, of in numbers.items()
     }

@@ -98,9 +98,9 @@ def test_a_restores_row_says_what_it_was_and_no_other_row_does(topics_kept: bool
 
 def test_a_topic_counts_as_compared_after_a_whole_comparison_that_began_later() -> None:
     answers: Iterator[Mapping[str, Compared]] = iter(
-        [dict.fromkeys(COMPACTED_TOPICS, Compared(count, published=count)) for count in (5, 6, 7)]
+        [dict.fromkeys(COMPACTED_TOPICS, Compared(as_of, published=int(as_of))) for as_of in (5, 6, 7)]
     )
-    found = wait_until_compared(lambda: next(answers), tell=lambda _: None, tick_seconds=0)
+    found = wait_until_compared(lambda: next(answers), tell=lambda _: None, tick_seconds=0, since=6.5)
     assert {each.published for each in found.values()} == {7}
 
 
@@ -112,7 +112,7 @@ def test_a_topic_that_nobody_compares_is_named() -> None:
 def test_an_owners_metrics_are_read() -> None:
     page = (
         'alerthub_republished_total{topic="zones"} 3.0\n'
-        'alerthub_republisher_comparisons_total{topic="zones"} 12.0\n'
+        'alerthub_topic_compared_as_of_seconds{topic="zones"} 12.5\n'
         'alerthub_topic_ahead_keys{topic="zones"} 1.0\n'
     )
-    assert told_by(page) == {"zones": Compared(12, 3, 1)}
+    assert told_by(page) == {"zones": Compared(12.5, 3, 1)}

@@ -17,11 +17,16 @@ from typing import Any
 
 import asyncpg
 import pytest
-from town import PERSON, VEHICLE, RunningHub, Town, town_of
+from town import BY_URL, CAMERA, PERSON, VEHICLE, RunningHub, Town, town_of
 from typer.testing import CliRunner
 
 from alerthub.api.v1 import alert_pb2
-from alerthub.api.v1.registry_pb2 import RevokeRequest
+from alerthub.api.v1.registry_pb2 import (
+    ApplyResourcesRequest,
+    ListResourcesRequest,
+    Resource,
+    RevokeRequest,
+)
 from alerthub.backup import keeper_keys
 from alerthub.cli.main import application
 from alerthub.domain.errors import AlertHubError
@@ -34,6 +39,7 @@ from alerthub.selftest.persons import People, account_with, bootstrap_accounts, 
 
 HOUR_MS = 3_600_000
 LEAVER = "officer-3"
+LATER_CAMERA = "story-camera-of-later"
 OPEN = (alert_pb2.ALERT_STATUS_AWAITING_CONFIRMATION, alert_pb2.ALERT_STATUS_ESCALATED)
 
 
@@ -117,6 +123,7 @@ async def _before_the_loss(hub: RunningHub, folder: Path) -> Drill:
         await town.read(listed[0])
         raised = await town.opened(listed[1])
         await called(town.registry.Revoke(RevokeRequest(account=LEAVER, reason="left"), timeout=15))
+        await _change_the_town(town)
         refused = await asyncio.to_thread(
             command,
             *("restore", str(backup), "--key", str(private_file), "--data", str(hub.folder.root)),
@@ -142,6 +149,26 @@ async def _before_the_loss(hub: RunningHub, folder: Path) -> Drill:
         live_keys=tuple(live),
         refused_while_running=refused,
     )
+
+
+async def _change_the_town(town: Town) -> None:
+    """One camera loses its authorisation, and another one comes."""
+    [right] = await _listed(town, "authorisation")
+    camera = next(each.device for each in await _listed(town, "device") if each.device.device_id == CAMERA)
+    for message in (right.authorisation, camera):
+        for name in ("version", "active_from_ms"):
+            message.ClearField(name)
+    right.authorisation.device_ids.remove(BY_URL)
+    camera.device_id = LATER_CAMERA
+    for name in ("authorisations", "secret_sha256"):
+        camera.ClearField(name)
+    request = ApplyResourcesRequest(command_id=str(uuid.uuid4()), resources=[right, Resource(device=camera)])
+    await called(town.registry.ApplyResources(request, timeout=15))
+
+
+async def _listed(town: Town, kind: str) -> list[Resource]:
+    listed = await called(town.registry.ListResources(ListResourcesRequest(kind=kind), timeout=15))
+    return list(listed.resources)
 
 
 async def _seal_of_two_hours_ago(hub: RunningHub) -> tuple[Sealed, bytes]:
@@ -212,6 +239,23 @@ async def test_c19_an_open_alert_goes_on_to_the_terminal_that_was_enrolled_befor
         shown = await patrol.shows_entry(alert.entry_id)
 
     assert shown.push.alert.alert_id == drill.open_alert
+
+
+async def test_c19_devices_and_authorisations_are_as_the_topics_tell(drill: Drill, town: Town) -> None:
+    devices = {each.device.device_id: each.device for each in await _listed(town, "device")}
+    [right] = await _listed(town, "authorisation")
+
+    assert LATER_CAMERA in devices
+    assert devices[BY_URL].authorisations == []
+    assert right.authorisation.device_ids == [CAMERA]
+    # And it has gone on from there: the registry may change what it took over.
+    again = Resource(device=devices[LATER_CAMERA])
+    again.device.name = "renamed"
+    for name in ("version", "active_from_ms"):
+        again.device.ClearField(name)
+    request = ApplyResourcesRequest(command_id=str(uuid.uuid4()), resources=[again])
+    applied = await called(town.registry.ApplyResources(request, timeout=15))
+    assert applied.changes
 
 
 async def test_c19_who_left_after_the_backup_does_not_come_back(drill: Drill) -> None:
