@@ -297,6 +297,10 @@ class RevocationList:
         subjects = (f"{caller.kind.value}:{caller.name}", f"certificate:{caller.certificate_fingerprint}")
         return any(self._is_refused(subject, None) for subject in subjects)
 
+    def has_left(self, account: str) -> bool:
+        """Whether a person's account has ended and did not return."""
+        return self._is_refused(f"account:{account}", None)
+
     def _is_refused(self, subject: str, issued_at_ms: int | None) -> bool:
         entry = self._entries.get(subject)
         if entry is None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from alerthub.domain.errors import NotAllowed, Refuse
+from alerthub.domain.errors import Conflict, NotAllowed, Refuse
 
 FREE_FAILURES = 4
 """Wrong passwords in a row without consequence: people mistype."""
@@ -98,6 +100,21 @@ class Maker:
         return account != "" and account in (self.proposed_by, self.approved_by)
 
 
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """An account that is to be, or is to have these roles (names such as ROLE_OFFICER) and no others."""
+
+    account: str
+    roles: tuple[str, ...]
+
+
+def digest_of(grants: Iterable[Grant]) -> str:
+    """What names a set of grants, whatever their order: SHA-256 in hexadecimal. Who approves a set approves
+    what has this digest and nothing else (S6)."""
+    lines = sorted(f"{grant.account} {' '.join(sorted(set(grant.roles)))}\n" for grant in grants)
+    return hashlib.sha256("".join(lines).encode("utf-8")).hexdigest()
+
+
 def check_proposer(*, gainer: str, proposer: str) -> None:
     """Refuses that somebody proposes a grant to themselves."""
     if gainer == proposer:
@@ -134,3 +151,9 @@ def check_second_person(
             field,
             "approved by a person whose account the proposer did not make, nor the reverse (S6)",
         )
+
+
+def check_author_stays(*, field: str, left: bool) -> None:
+    """Refuses to approve what was proposed by a person who has left since: nobody answers for it."""
+    if left:
+        raise Conflict(field, "proposed by a person whose account is in force: this one has left")

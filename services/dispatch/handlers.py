@@ -34,8 +34,17 @@ _RESULT = {
 class Handlers:
     """Every command is idempotent by its id: a repeat gets the first answer again and changes nothing."""
 
-    def __init__(self, database: AsyncEngine, surroundings: Surroundings, *, precision_floor: float) -> None:
+    def __init__(
+        self,
+        database: AsyncEngine,
+        surroundings: Surroundings,
+        *,
+        precision_floor: float,
+        has_left: Callable[[str], bool],
+    ) -> None:
+        """`has_left` says whether a person's account has ended."""
         self._database = database
+        self._has_left = has_left
         self._surroundings = surroundings
         self._precision_floor = precision_floor
 
@@ -158,7 +167,11 @@ class Handlers:
 
         async def decide(work: Work) -> alert_pb2.ApprovePrecisionFloorResponse:
             floor = await precision_floor.approve(
-                work.connection, request.proposal_id, by=caller, now_ms=work.now_ms
+                work.connection,
+                request.proposal_id,
+                by=caller,
+                has_left=self._has_left,
+                now_ms=work.now_ms,
             )
             return alert_pb2.ApprovePrecisionFloorResponse(floor=floor)
 

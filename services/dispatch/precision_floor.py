@@ -3,6 +3,7 @@ another (S6). Until the first change it is the deployment's setting."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerthub import audit
 from alerthub.api.v1.alert_pb2 import PrecisionFloorProposal
-from alerthub.domain.accounts import Maker, check_second_person
+from alerthub.domain.accounts import Maker, check_author_stays, check_second_person
 from alerthub.domain.errors import Conflict, NotFound
 from alerthub.identity import Caller
 from alerthub.postgres import sql
@@ -68,10 +69,18 @@ async def propose(connection: AsyncConnection, proposal: FloorProposal, *, by: C
     )
 
 
-async def approve(connection: AsyncConnection, proposal_id: str, *, by: Caller, now_ms: int) -> float:
-    """Puts a proposal into force; returns the floor. Raises NotFound, Conflict for one that was approved or
-    is too old, and NotAllowed for anybody but a second person."""
+async def approve(
+    connection: AsyncConnection,
+    proposal_id: str,
+    *,
+    by: Caller,
+    has_left: Callable[[str], bool],
+    now_ms: int,
+) -> float:
+    """Puts a proposal into force; returns the floor. Raises NotFound, Conflict for one that was approved is
+    too old or by somebody who has left, and NotAllowed for anybody but a second person."""
     row = await _locked(connection, proposal_id)
+    check_author_stays(field="proposal_id", left=has_left(row.proposed_by))
     check_second_person(
         field="proposal_id",
         proposer=row.proposed_by,

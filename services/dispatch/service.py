@@ -79,7 +79,12 @@ class Service:
             on_failure=self._parts.fail,
         )
         self.intake = Intake(self._engine, self._surroundings)
-        self.handlers = Handlers(self._engine, self._surroundings, precision_floor=settings.precision_floor)
+        self.handlers = Handlers(
+            self._engine,
+            self._surroundings,
+            precision_floor=settings.precision_floor,
+            has_left=self._revocations.has_left,
+        )
         self.queries = Queries(self._engine, precision_floor=settings.precision_floor)
         self.operations: OperationsServer | None = None
         self.grpc: GrpcServer | None = None

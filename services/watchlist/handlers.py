@@ -15,6 +15,7 @@ from alerthub import audit, outbox
 from alerthub.api.v1 import watchlist_pb2
 from alerthub.domain import masks as mask_rules
 from alerthub.domain import watchlist
+from alerthub.domain.accounts import check_author_stays
 from alerthub.domain.errors import NotAllowed, Refuse
 from alerthub.domain.identifiers import IdentifierKind, required
 from alerthub.domain.matching import Matching
@@ -48,10 +49,17 @@ class EntryHandlers:
     """What persons do with entries."""
 
     def __init__(
-        self, engine: AsyncEngine, keys: KeyProvider, *, clock_ms: Callable[[], int] = now_ms
+        self,
+        engine: AsyncEngine,
+        keys: KeyProvider,
+        *,
+        has_left: Callable[[str], bool],
+        clock_ms: Callable[[], int] = now_ms,
     ) -> None:
+        """`has_left` says whether a person's account has ended."""
         self._engine = engine
         self._keys = keys
+        self._has_left = has_left
         self._publisher = Publisher(keys)
         self._now_ms = clock_ms
 
@@ -155,7 +163,8 @@ class EntryHandlers:
         await store.note_masks(connection, unusual)
 
     async def approve(self, caller: Caller, command_id: str, entry_id: str) -> int:
-        """Puts the entry in force; returns from when reads match. Refuses whoever entered it."""
+        """Puts the entry in force; returns from when reads match. Refuses whoever entered it, and everybody
+        where who entered it has left."""
         approved_by = person(caller)
         time_ms = self._now_ms()
         try:
@@ -171,6 +180,7 @@ class EntryHandlers:
                     return watchlist_pb2.ApproveEntryResponse.FromString(before).active_from_ms
                 matching = await key_store.matching_for_publishing(connection)
                 stored = await store.entry_for_change(connection, entry_id)
+                check_author_stays(field="entry_id", left=self._has_left(stored.entry.entered_by))
                 approved = watchlist.approve(stored.entry, approved_by=approved_by, now_ms=time_ms)
                 await store.save(connection, approved, newest_epoch=matching.epochs[-1], on_topic=True)
                 await self._publish(connection, stored, approved, matching, time_ms)

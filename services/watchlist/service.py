@@ -120,7 +120,9 @@ class Service:
             ),
         )
         return (
-            WatchlistServicer(EntryHandlers(self._engine, self._keys), openings),
+            WatchlistServicer(
+                EntryHandlers(self._engine, self._keys, has_left=self._revocations.has_left), openings
+            ),
             KeyServicer(self.key_handlers),
             AuditServicer(self._engine),
         )

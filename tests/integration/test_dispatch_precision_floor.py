@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import grpc
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from alerthub.api.v1 import alert_pb2, alert_pb2_grpc, patrol_pb2
+from alerthub.api.v1 import alert_pb2, alert_pb2_grpc, patrol_pb2, registry_pb2
 from alerthub.api.v1.access_pb2 import ROLE_SUPERVISOR
 from alerthub.postgres import violated_constraint
 from tests.integration.dispatch_support import (
     Hub,
     command,
     hub_fixture,  # noqa: F401 - pytest finds it by its name
+    now_ms,
     settings_changed_fixture,  # noqa: F401 - pytest finds it by its name
     start_dispatch_fixture,  # noqa: F401 - pytest finds it by its name
     unit,
@@ -76,6 +78,31 @@ async def test_s6_nobody_approves_a_floor_with_an_account_that_they_made(
     qian = hub.as_person("qian", ROLE_SUPERVISOR, made_by=approver_made_by)
     proposal = await propose(zhao)
     assert await code_of(approve(qian, proposal)) is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_nobody_approves_the_floor_of_a_person_who_has_left(
+    hub: Hub, unique: Callable[[str], str]
+) -> None:
+    leaver = unique("leaver")
+    person = hub.as_person(leaver, ROLE_SUPERVISOR)
+    proposal = await propose(person)
+    subject = f"account:{leaver}"
+    revocation = registry_pb2.Revocation(version=1, subject=subject, revoked_at_ms=now_ms())
+    await hub.put("revocations", subject, revocation.SerializeToString())
+
+    async with asyncio.timeout(10):
+        while await is_answered(person):
+            pass
+    other = hub.as_person("qian", ROLE_SUPERVISOR)
+    assert await code_of(approve(other, proposal)) is grpc.StatusCode.FAILED_PRECONDITION
+
+
+async def is_answered(person: alert_pb2_grpc.DispatchServiceAsyncStub) -> bool:
+    try:
+        await floor_of(person)
+    except grpc.aio.AioRpcError as error:
+        return error.code() is not grpc.StatusCode.UNAUTHENTICATED
+    return True
 
 
 async def test_a_proposal_is_approved_once_and_within_a_week(hub: Hub) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from typing import Any
 
 import grpc
@@ -23,7 +24,8 @@ from watchlist_support import (
     refused,
 )
 
-from alerthub.api.v1 import common_pb2, watchlist_pb2
+from alerthub import kafka
+from alerthub.api.v1 import common_pb2, registry_pb2, watchlist_pb2
 from alerthub.domain.identifiers import IdentifierKind
 from alerthub.grpc_errors import field_violations
 from alerthub.postgres import violated_constraint
@@ -68,6 +70,30 @@ async def test_watchlist_self_approval_is_refused_by_code(hub: Hub) -> None:
     error = await refused(hub.as_person("lin", EDITOR, APPROVER).ApproveEntry(approval(entry_id)))
     assert error.code() is grpc.StatusCode.PERMISSION_DENIED
     assert "another person" in (error.details() or "")
+    assert await hub.sql("SELECT status, approved_by FROM entry") == [(1, None)]
+
+
+async def test_watchlist_nobody_approves_what_a_person_entered_who_has_left(hub: Hub) -> None:
+    leaver = f"leaver-{uuid.uuid4().hex[:8]}"
+    person = hub.as_person(leaver, EDITOR)
+    added = await person.AddEntry(watchlist_pb2.AddEntryRequest(command_id=command(), entry=new_entry(PLATE)))
+    subject = f"account:{leaver}"
+    revocation = registry_pb2.Revocation(version=1, subject=subject, revoked_at_ms=now_ms())
+    async with kafka.producer(hub.kafka_settings("admin"), client_id="test") as producer:
+        await producer.send_and_wait("revocations", revocation.SerializeToString(), key=subject.encode())
+
+    async def known() -> bool:
+        try:
+            await person.ListEntries(watchlist_pb2.ListEntriesRequest(), timeout=5)
+        except grpc.aio.AioRpcError as error:
+            return error.code() is grpc.StatusCode.UNAUTHENTICATED
+        return False
+
+    async with asyncio.timeout(10):
+        while not await known():
+            pass
+    error = await refused(hub.as_person("bo", APPROVER).ApproveEntry(approval(added.entry_id)))
+    assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
     assert await hub.sql("SELECT status, approved_by FROM entry") == [(1, None)]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,17 +12,20 @@ from alerthub.domain.accounts import (
     LONGEST_LOCK_MS,
     SESSION_IDLE_MS,
     SESSION_LIFE_MS,
+    Grant,
     Maker,
     SessionTimes,
     SignInState,
     after_failure,
     after_success,
     check_approver,
+    check_author_stays,
     check_proposer,
+    digest_of,
     is_locked,
     session_lives,
 )
-from alerthub.domain.errors import NotAllowed
+from alerthub.domain.errors import Conflict, NotAllowed
 
 NOW = 1_800_000_000_000
 
@@ -128,3 +133,34 @@ def test_a_revoked_account_has_no_session() -> None:
 def test_what_was_opened_before_the_roles_changed_ends() -> None:
     assert lives(ended_ms=NOW - 1_001)
     assert not lives(ended_ms=NOW - 1_000)
+
+
+ROLES = st.lists(
+    st.sampled_from(["ROLE_OFFICER", "ROLE_OPERATOR", "ROLE_SUPERVISOR"]), min_size=1, unique=True
+)
+GRANTS = st.lists(
+    st.builds(Grant, st.from_regex(r"[a-z0-9][a-z0-9_.-]{0,8}", fullmatch=True), ROLES.map(tuple)),
+    max_size=5,
+    unique_by=lambda grant: grant.account,
+)
+
+
+@given(GRANTS, st.randoms(use_true_random=False))
+def test_a_digest_names_the_grants_whatever_their_order(grants: list[Grant], random: Random) -> None:
+    mixed = [Grant(grant.account, tuple(reversed(grant.roles))) for grant in grants]
+    random.shuffle(mixed)
+    assert digest_of(mixed) == digest_of(grants)
+
+
+@given(GRANTS, GRANTS)
+def test_s6_other_grants_have_another_digest(some: list[Grant], others: list[Grant]) -> None:
+    def as_set(grants: list[Grant]) -> set[tuple[str, frozenset[str]]]:
+        return {(grant.account, frozenset(grant.roles)) for grant in grants}
+
+    assert (digest_of(some) == digest_of(others)) == (as_set(some) == as_set(others))
+
+
+def test_what_somebody_proposed_who_has_left_is_not_approved() -> None:
+    check_author_stays(field="entry_id", left=False)
+    with pytest.raises(Conflict):
+        check_author_stays(field="entry_id", left=True)
