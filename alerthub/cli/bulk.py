@@ -19,7 +19,7 @@ from alerthub import resource_wire
 from alerthub.api.v1 import registry_pb2
 from alerthub.cli.apply import APPLY_SECONDS, LARGEST_PART, LARGEST_PART_BYTES, until_in_force
 from alerthub.cli.bulk_columns import LAYOUTS, Layout, Reading, check_reading, column_at_fault, read_row
-from alerthub.cli.bulk_view import ImportView
+from alerthub.cli.bulk_view import ImportView, show_problems
 from alerthub.cli.context import (
     CALL_SECONDS,
     DEFAULT_DATA,
@@ -153,13 +153,7 @@ def _export_command(what: str) -> Callable[..., None]:
                 found = await list_resources(stub, [LAYOUTS[what].kind])
             return table_of(LAYOUTS[what], [known.resource for known in found.values()])
 
-        text = run(work())
-        if output is None:
-            typer.echo(text, nl=False)
-            return
-        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        write_text(run(work()), output)
 
     command.__doc__ = f"Write the {what} as `alerthub import {what}` reads them. Positions are in WGS 84."
     return command
@@ -222,7 +216,7 @@ def _import(asked: _Asked, reading: Reading, account: str, data: Path, *, as_jso
             bulk = plan_bulk(found.resources, current, prune=asked.prune)
             _find_faults(asked.layout, bulk, current, found, problems)
             if problems.count:
-                return view.show_problems(problems)
+                return show_problems(problems, as_json=as_json)
             view.show_plan(bulk)
             if asked.dry_run or not bulk.changing:
                 return view.end(bulk, applied=not asked.dry_run)
@@ -258,6 +252,19 @@ def read_file(
         rows[key] = row
         resources.append(resource)
     return _FromFile(table, tuple(resources), rows)
+
+
+def write_text(text: str, output: Path | None) -> None:
+    """To the file, for its owner's eyes, or to standard output."""
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as error:
+        fail(Refuse("--output", f"a file that can be written ({type(error).__name__})"))
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+        file.write(text)
 
 
 def table_of(layout: Layout, resources: Iterable[Resource]) -> str:

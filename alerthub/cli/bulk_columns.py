@@ -51,7 +51,8 @@ _FROM = Column(("from", "开始时间", "上岗时间"), required=True)
 _UNTIL = Column(("until", "结束时间", "下岗时间"), required=True)
 _OFFICERS = Column(("officers", "民警", "人员"))
 
-_LIST = re.compile(r"[;；、\s]+")
+LIST = re.compile(r"[;；、\s]+")
+"""What divides the values of one cell."""
 _STATUSES = {"启用": LifeStatus.ACTIVE, "停用": LifeStatus.SUSPENDED, "撤销": LifeStatus.REMOVED}
 _AUTHENTICATIONS = {
     "证书": AuthenticationClass.CERTIFICATE,
@@ -109,7 +110,7 @@ class _Cells:
         return self._row.get(column.name)
 
     def many(self, column: Column) -> tuple[str, ...]:
-        return tuple(part for part in _LIST.split(self.text(column)) if part)
+        return tuple(part for part in LIST.split(self.text(column)) if part)
 
     def degrees(self, column: Column, largest: int) -> float:
         cell = self.text(column)

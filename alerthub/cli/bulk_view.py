@@ -24,6 +24,25 @@ _QUIET_SECONDS = 2.0
 _SIGNS = {Action.CREATE: ("+", "green"), Action.UPDATE: ("~", "yellow")}
 
 
+def show_problems(problems: Problems, *, as_json: bool) -> int:
+    """Everything that is wrong; returns the exit code."""
+    if as_json:
+        told = [
+            {"line": each.line, "column": each.column, "found": each.found, "expected": each.expected}
+            for each in problems.told
+        ]
+        answer = {"ok": False, "problem_count": problems.count, "problems": told}
+        typer.echo(json.dumps(answer, ensure_ascii=False))
+        return EXIT_REFUSED
+    for each in sorted(problems.told, key=lambda problem: problem.line):
+        typer.echo(str(each), err=True)
+    more = problems.count - len(problems.told)
+    if more:
+        typer.echo(f"… and {more:,} more", err=True)
+    typer.echo(f"alerthub: {problems.count:,} problems. Nothing was changed.", err=True)
+    return EXIT_REFUSED
+
+
 class ImportView:
     """One import's output."""
 
@@ -44,24 +63,6 @@ class ImportView:
             self._console.print(f"Read as {table.encoding.upper()}: the file is not UTF-8.")
         if datum is Datum.GCJ_02:
             self._console.print("Positions are converted from GCJ-02 to WGS 84.")
-
-    def show_problems(self, problems: Problems) -> int:
-        """Everything that is wrong; returns the exit code."""
-        if self._as_json:
-            told = [
-                {"line": each.line, "column": each.column, "found": each.found, "expected": each.expected}
-                for each in problems.told
-            ]
-            answer = {"ok": False, "problem_count": problems.count, "problems": told}
-            typer.echo(json.dumps(answer, ensure_ascii=False))
-            return EXIT_REFUSED
-        for each in sorted(problems.told, key=lambda problem: problem.line):
-            typer.echo(str(each), err=True)
-        more = problems.count - len(problems.told)
-        if more:
-            typer.echo(f"… and {more:,} more", err=True)
-        typer.echo(f"alerthub: {problems.count:,} problems. Nothing was changed.", err=True)
-        return EXIT_REFUSED
 
     def show_plan(self, bulk: BulkPlan) -> None:
         """Counts first, then lines."""

@@ -15,6 +15,7 @@ FAMILIES = (
     "doctor",
     "apply",
     "bulk",
+    "account_imports",
     "watchlist",
     "send",
     "simulate",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
@@ -14,7 +13,7 @@ from alerthub import audit
 from alerthub.api.v1 import access_pb2, registry_pb2
 from alerthub.domain import accounts as decide
 from alerthub.domain.accounts import SignInState
-from alerthub.domain.errors import Conflict, NotFound, Refuse, TooOften
+from alerthub.domain.errors import Refuse, TooOften
 from alerthub.domain.rates import Rates
 from alerthub.domain.sign_in_addresses import (
     ADDRESS_LIMIT,
@@ -27,11 +26,9 @@ from alerthub.kafka import is_loopback
 from alerthub.postgres import transaction
 from services.registry import account_store as store
 from services.registry import metrics
-from services.registry.passwords import Passwords, first_password
+from services.registry.passwords import Passwords
 from services.registry.topic_versions import TopicVersions
 
-PROPOSAL_LIFE_MS = 7 * 24 * 3_600_000
-"""A grant that nobody approved for a week is not what anybody has in mind any more."""
 _REFUSED = "the account or the password is wrong, or the account is locked or revoked"
 """The same for every reason: what differs would tell who has an account."""
 
@@ -165,88 +162,6 @@ class AccountHandlers:
             return "locked"
         return "accepted" if matches else "wrong"
 
-    async def propose(self, account: str, roles: Sequence[int], *, by: str) -> str:
-        """Notes a new account, or other roles for one; returns the id. Raises NotAllowed to oneself."""
-        names = _role_names(roles)
-        decide.check_proposer(gainer=account, proposer=by)
-        proposal_id = uuid.uuid4().hex
-        async with transaction(self._engine) as connection:
-            await store.create_proposal(connection, proposal_id, account, names, by=by, now_ms=self._now_ms())
-            await audit.record(
-                connection,
-                action="AccountProposed",
-                actor=f"person:{by}",
-                subject=f"account:{account}",
-                detail=f"proposal {proposal_id}: {', '.join(names)}",
-            )
-        return proposal_id
-
-    async def approve(self, proposal_id: str, *, by: str) -> str:
-        """Puts a proposal into force; returns the first password of an account that is new or returns.
-
-        Raises NotFound, Conflict for one that is approved already or too old, and NotAllowed for anybody but
-        a second person.
-        """
-        async with transaction(self._engine) as connection:
-            now_ms = self._now_ms()
-            proposal = await store.find_proposal(connection, proposal_id)
-            if proposal is None:
-                raise NotFound("proposal_id", "a proposal that exists")
-            proposer = await store.find_account(connection, proposal.proposed_by)
-            approver = await store.find_account(connection, by)
-            if proposer is None or approver is None:
-                raise NotFound("proposal_id", "proposed and approved by accounts that exist")
-            decide.check_approver(
-                gainer=proposal.account,
-                proposer=proposal.proposed_by,
-                approver=by,
-                proposer_made_by=proposer.maker,
-                approver_made_by=approver.maker,
-            )
-            if proposal.approved_by is not None:
-                raise Conflict("proposal_id", "a proposal that waits for approval: this one was approved")
-            if proposer.revoked or now_ms - proposal.proposed_at_ms > PROPOSAL_LIFE_MS:
-                raise Conflict(
-                    "proposal_id", "a proposal of this week by an account in force: propose it anew"
-                )
-            await store.approve(connection, proposal, by, now_ms)
-            password = await self._put_into_force(connection, proposal, by, now_ms)
-            await audit.record(
-                connection,
-                action="AccountApproved",
-                actor=f"person:{by}",
-                subject=f"account:{proposal.account}",
-                detail=f"proposal {proposal_id} by {proposal.proposed_by}: {', '.join(proposal.roles)}",
-            )
-        return password
-
-    async def _put_into_force(
-        self, connection: AsyncConnection, proposal: store.Proposal, by: str, now_ms: int
-    ) -> str:
-        known = await store.find_account(connection, proposal.account, lock=True)
-        if known is not None and not known.revoked:
-            await store.grant(connection, proposal, password_hash=None)
-            password = ""
-        else:
-            password = first_password()
-            password_hash = await self._passwords.hash(password)
-            if known is None:
-                await store.create_account(connection, proposal, password_hash, by, now_ms)
-            else:
-                await store.grant(connection, proposal, password_hash=password_hash)
-        if known is not None:
-            # Tokens with the roles of before end now, not in five minutes.
-            await store.put_revocation(
-                connection,
-                self._versions,
-                f"account:{proposal.account}",
-                now_ms=now_ms,
-                reinstated=True,
-                reason="roles changed",
-                actor=f"person:{by}",
-            )
-        return password
-
     async def bootstrap(self, path: Path, *, listen_host: str) -> int:
         """Makes the file's accounts when there is none yet; returns how many.
 
@@ -295,13 +210,6 @@ async def _remember(
         reason="" if outcome == "accepted" else outcome,
         detail=f"audience {audience}",
     )
-
-
-def _role_names(roles: Sequence[int]) -> list[str]:
-    for index, role in enumerate(roles):
-        if role not in access_pb2.Role.values() or role == access_pb2.ROLE_UNSPECIFIED:
-            raise Refuse(f"roles[{index}]", "a role that the hub knows")
-    return sorted({access_pb2.Role.Name(access_pb2.Role.ValueType(role)) for role in roles})
 
 
 def _for_the_loopback_only(path: Path) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Row, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -38,14 +39,17 @@ class Proposal:
     proposed_by: str
     proposed_at_ms: int
     approved_by: str | None
+    ended: bool
 
 
 async def find_account(connection: AsyncConnection, account: str, *, lock: bool = False) -> Account | None:
     """The account; with `lock`, nobody else changes it until the transaction ends."""
     query = select(tables.account).where(tables.account.c.account == account)
     row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
-    if row is None:
-        return None
+    return None if row is None else _account(row)
+
+
+def _account(row: Row[Any]) -> Account:
     return Account(
         row.account,
         row.password_hash,
@@ -54,6 +58,22 @@ async def find_account(connection: AsyncConnection, account: str, *, lock: bool 
         row.revoked_at_ms is not None,
         Maker(row.made_proposed_by, row.made_approved_by),
     )
+
+
+async def find_accounts(connection: AsyncConnection, names: Iterable[str]) -> dict[str, Account]:
+    """Those of the accounts that exist, by name."""
+    columns = tables.account.c
+    rows = await connection.execute(select(tables.account).where(columns.account.in_(sorted(set(names)))))
+    return {row.account: _account(row) for row in rows}
+
+
+async def page(connection: AsyncConnection, after: str, size: int) -> list[Account]:
+    """The next accounts in order of their names."""
+    columns = tables.account.c
+    rows = await connection.execute(
+        select(tables.account).where(columns.account > after).order_by(columns.account).limit(size)
+    )
+    return [_account(row) for row in rows]
 
 
 async def has_accounts(connection: AsyncConnection) -> bool:
@@ -99,24 +119,41 @@ async def create_bootstrap_accounts(
     await connection.execute(insert(tables.account).values(rows))
 
 
-async def create_proposal(
+async def create_proposals(
     connection: AsyncConnection,
-    proposal_id: str,
-    account: str,
-    roles: Iterable[str],
+    proposals: Sequence[tuple[str, str, Iterable[str]]],
     *,
     by: str,
     now_ms: int,
+    import_id: str | None = None,
 ) -> None:
-    """Notes a proposal that waits for its second person."""
+    """Notes proposals (id, account, roles) that wait for their second person. Those of one import have its id
+    in common."""
     await connection.execute(
-        insert(tables.account_proposal).values(
-            proposal_id=proposal_id,
-            account=account,
-            roles=sorted(roles),
-            proposed_by=by,
-            proposed_at_ms=now_ms,
-        )
+        insert(tables.account_proposal),
+        [
+            {
+                "proposal_id": proposal_id,
+                "account": account,
+                "roles": sorted(roles),
+                "proposed_by": by,
+                "proposed_at_ms": now_ms,
+                "import_id": import_id,
+            }
+            for proposal_id, account, roles in proposals
+        ],
+    )
+
+
+def _proposal(row: Row[Any]) -> Proposal:
+    return Proposal(
+        row.proposal_id,
+        row.account,
+        tuple(row.roles),
+        row.proposed_by,
+        row.proposed_at_ms,
+        row.approved_by,
+        row.ended_at_ms is not None,
     )
 
 
@@ -129,16 +166,50 @@ async def find_proposal(connection: AsyncConnection, proposal_id: str) -> Propos
             .with_for_update()
         )
     ).one_or_none()
-    if row is None:
-        return None
-    return Proposal(
-        row.proposal_id,
-        row.account,
-        tuple(row.roles),
-        row.proposed_by,
-        row.proposed_at_ms,
-        row.approved_by,
+    return None if row is None else _proposal(row)
+
+
+async def proposals_of_import(connection: AsyncConnection, import_id: str) -> list[Proposal]:
+    """The import's proposals by account."""
+    columns = tables.account_proposal.c
+    rows = await connection.execute(
+        select(tables.account_proposal).where(columns.import_id == import_id).order_by(columns.account)
     )
+    return [_proposal(row) for row in rows]
+
+
+async def waiting_imports(connection: AsyncConnection, by: str, *, since_ms: int) -> list[str]:
+    """The imports of this person since then of which something waits, the newest first."""
+    columns = tables.account_proposal.c
+    rows = await connection.execute(
+        select(columns.import_id)
+        .where(
+            columns.proposed_by == by,
+            columns.import_id.is_not(None),
+            columns.proposed_at_ms >= since_ms,
+            columns.approved_by.is_(None),
+            columns.ended_at_ms.is_(None),
+        )
+        .group_by(columns.import_id)
+        .order_by(func.max(columns.proposed_at_ms).desc())
+    )
+    return [row.import_id for row in rows]
+
+
+async def end_proposals(connection: AsyncConnection, account: str, now_ms: int) -> int:
+    """Ends what waits for approval and was proposed by the account or for it; returns how many."""
+    columns = tables.account_proposal.c
+    ended = await connection.execute(
+        update(tables.account_proposal)
+        .where(
+            or_(columns.proposed_by == account, columns.account == account),
+            columns.approved_by.is_(None),
+            columns.ended_at_ms.is_(None),
+        )
+        .values(ended_at_ms=now_ms)
+        .returning(columns.proposal_id)
+    )
+    return len(ended.all())
 
 
 async def approve(connection: AsyncConnection, proposal: Proposal, by: str, now_ms: int) -> None:

@@ -3,6 +3,7 @@ handlers'."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import unquote
 
@@ -11,9 +12,11 @@ import grpc
 from alerthub.api.v1 import registry_pb2, registry_pb2_grpc
 from alerthub.identity import current_caller
 from services.registry.account_handlers import AccountHandlers
+from services.registry.granting import GrantHandlers
 from services.registry.handlers import ResourceHandlers
 from services.registry.identity_handlers import IdentityHandlers
 from services.registry.identity_store import Enrolment
+from services.registry.leaving import LeavingHandlers
 from services.registry.session_handlers import SessionHandlers
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -29,10 +32,15 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
     """RegistryService."""
 
     def __init__(
-        self, resources: ResourceHandlers, accounts: AccountHandlers, identities: IdentityHandlers
+        self,
+        resources: ResourceHandlers,
+        grants: GrantHandlers,
+        leaving: LeavingHandlers,
+        identities: IdentityHandlers,
     ) -> None:
         self._resources = resources
-        self._accounts = accounts
+        self._grants = grants
+        self._leaving = leaving
         self._identities = identities
 
     async def PlanResources(  # noqa: N802 - the name on the wire
@@ -77,14 +85,41 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
     async def ProposeAccount(  # noqa: N802 - the name on the wire
         self, request: registry_pb2.ProposeAccountRequest, context: Context
     ) -> registry_pb2.ProposeAccountResponse:
-        proposal_id = await self._accounts.propose(request.account, request.roles, by=current_caller().name)
+        proposal_id = await self._grants.propose(request.account, request.roles, by=current_caller().name)
         return registry_pb2.ProposeAccountResponse(proposal_id=proposal_id)
 
     async def ApproveAccount(  # noqa: N802 - the name on the wire
         self, request: registry_pb2.ApproveAccountRequest, context: Context
     ) -> registry_pb2.ApproveAccountResponse:
-        password = await self._accounts.approve(request.proposal_id, by=current_caller().name)
+        password = await self._grants.approve(request.proposal_id, by=current_caller().name)
         return registry_pb2.ApproveAccountResponse(first_password=password)
+
+    async def ListAccounts(  # noqa: N802 - the name on the wire
+        self, request: registry_pb2.ListAccountsRequest, context: Context
+    ) -> registry_pb2.ListAccountsResponse:
+        return await self._grants.list(request.page_size, request.page_token)
+
+    async def ProposeAccounts(  # noqa: N802 - the name on the wire
+        self, request: registry_pb2.ProposeAccountsRequest, context: Context
+    ) -> registry_pb2.ProposeAccountsResponse:
+        return await self._grants.propose_all(request.accounts, by=current_caller().name)
+
+    async def GetAccountImport(  # noqa: N802 - the name on the wire
+        self, request: registry_pb2.GetAccountImportRequest, context: Context
+    ) -> registry_pb2.GetAccountImportResponse:
+        return await self._grants.show(request.import_id)
+
+    async def ApproveAccounts(  # noqa: N802 - the name on the wire
+        self, request: registry_pb2.ApproveAccountsRequest, context: Context
+    ) -> AsyncIterator[registry_pb2.ApproveAccountsResponse]:
+        by = current_caller().name
+        async for approved in self._grants.approve_all(request.import_id, request.digest, by=by):
+            yield approved
+
+    async def EndAccess(  # noqa: N802 - the name on the wire
+        self, request: registry_pb2.EndAccessRequest, context: Context
+    ) -> registry_pb2.EndAccessResponse:
+        return await self._leaving.end_access(request.account, request.reason, actor=current_caller().actor)
 
     async def Revoke(  # noqa: N802 - the name on the wire
         self, request: registry_pb2.RevokeRequest, context: Context

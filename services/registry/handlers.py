@@ -36,13 +36,17 @@ _DEFAULT_PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class _Decision:
+class Decision:
     """What a request changes, and what it was decided from."""
 
     changes: tuple[Change, ...]
     before: Mapping[Key, Current]
     parents_before: Mapping[str, str] = field(default_factory=dict)
     parents_after: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def changed(self) -> list[Change]:
+        return [change for change in self.changes if change.action is not Action.UNCHANGED]
 
 
 class ResourceHandlers:
@@ -85,34 +89,7 @@ class ResourceHandlers:
                 if earlier[0] != request_sha256:
                     raise Conflict("command_id", "an id of its own: this one was used for another request")
                 return registry_pb2.ApplyResourcesResponse.FromString(earlier[1])
-            now_ms = self._now_ms()
-            decision = await self._decide(connection, wanted)
-            changed = [change for change in decision.changes if change.action is not Action.UNCHANGED]
-            active_from_ms = now_ms + self._activation_lead_ms if changed else 0
-            made = await publication.publications(
-                connection,
-                decision.changes,
-                decision.before,
-                parents_before=decision.parents_before,
-                parents_after=decision.parents_after,
-                published=self._versions.of_resource,
-                active_from_ms=active_from_ms,
-                now_ms=now_ms,
-            )
-            declared = {change.key for change in changed}
-            await store.save(connection, made, declared=declared, actor=actor, now_ms=now_ms)
-            await audit.record_all(
-                connection,
-                [
-                    audit.Entry(
-                        action=_AUDITED[change.action],
-                        actor=actor,
-                        subject=f"{change.key.kind.value}:{change.key.id}",
-                        detail=_detail(change),
-                    )
-                    for change in changed
-                ],
-            )
+            decision, active_from_ms = await self.apply_within(connection, wanted, actor=actor)
             response = registry_pb2.ApplyResourcesResponse(
                 changes=wire.changes_to_wire(decision.changes), active_from_ms=active_from_ms
             )
@@ -122,11 +99,46 @@ class ResourceHandlers:
                 request_sha256,
                 response.SerializeToString(),
                 actor=actor,
-                now_ms=now_ms,
+                now_ms=self._now_ms(),
             )
-        for change in changed:
+        for change in decision.changed:
             metrics.resources_changed.labels(change.key.kind.value, change.action.value).inc()
         return response
+
+    async def apply_within(
+        self, connection: AsyncConnection, wanted: Sequence[Resource], *, actor: str
+    ) -> tuple[Decision, int]:
+        """Applies resources in the caller's transaction, which holds the lock; returns what was decided, and
+        when it comes into force, ms since 1970 (0: nothing changed)."""
+        now_ms = self._now_ms()
+        decision = await self._decide(connection, wanted)
+        changed = decision.changed
+        active_from_ms = now_ms + self._activation_lead_ms if changed else 0
+        made = await publication.publications(
+            connection,
+            decision.changes,
+            decision.before,
+            parents_before=decision.parents_before,
+            parents_after=decision.parents_after,
+            published=self._versions.of_resource,
+            active_from_ms=active_from_ms,
+            now_ms=now_ms,
+        )
+        declared = {change.key for change in changed}
+        await store.save(connection, made, declared=declared, actor=actor, now_ms=now_ms)
+        await audit.record_all(
+            connection,
+            [
+                audit.Entry(
+                    action=_AUDITED[change.action],
+                    actor=actor,
+                    subject=f"{change.key.kind.value}:{change.key.id}",
+                    detail=_detail(change),
+                )
+                for change in changed
+            ],
+        )
+        return decision, active_from_ms
 
     async def list(
         self, kind_name: str, page_size: int, page_token: str
@@ -150,7 +162,7 @@ class ResourceHandlers:
             response.next_page_token = f"{last.kind.value}/{last.id}"
         return response
 
-    async def _decide(self, connection: AsyncConnection, wanted: Sequence[Resource]) -> _Decision:
+    async def _decide(self, connection: AsyncConnection, wanted: Sequence[Resource]) -> Decision:
         """What the wanted resources change. Raises Refuse that names the field at fault."""
         now_ms = self._now_ms()
         before = await store.load(connection, [key_of(resource) for resource in wanted])
@@ -164,10 +176,10 @@ class ResourceHandlers:
 
         for position, resource in enumerate(changed):
             checks.check_resource(resource, fields(position), now_ms=now_ms)
-        decision = _Decision(changes, before)
+        decision = Decision(changes, before)
         if any(key_of(resource).kind in (Kind.JURISDICTION, Kind.UNIT, Kind.SHIFT) for resource in changed):
             parents = await store.jurisdiction_parents(connection)
-            decision = _Decision(changes, before, parents, _with(parents, changed))
+            decision = Decision(changes, before, parents, _with(parents, changed))
             checks.check_jurisdictions(changed, fields=fields, parents=decision.parents_after)
         await _check_references(connection, changed, fields)
         await _check_unused(connection, changed, fields)

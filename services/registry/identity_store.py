@@ -55,6 +55,17 @@ async def forget_codes(connection: AsyncConnection, *, now_ms: int) -> None:
     )
 
 
+async def remove_codes(connection: AsyncConnection, created_by: str) -> int:
+    """Ends the codes that this actor made and nobody has used; returns how many there were."""
+    columns = tables.enrolment_code.c
+    gone = await connection.execute(
+        delete(tables.enrolment_code)
+        .where(columns.created_by == created_by, columns.used_at_ms.is_(None))
+        .returning(columns.terminal_id)
+    )
+    return len(gone.all())
+
+
 async def use_code(connection: AsyncConnection, code_sha256: bytes, now_ms: int) -> Enrolment | None:
     """Uses a code up; None when there is none, or it was used or has expired. Of two at once one gets it."""
     columns = tables.enrolment_code.c

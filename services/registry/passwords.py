@@ -17,8 +17,12 @@ FIRST_PASSWORD_BYTES = 15
 
 
 def first_password() -> str:
-    """A random password for a new account."""
-    return secrets.token_urlsafe(FIRST_PASSWORD_BYTES)
+    """A random password for a new account. It begins with a letter or a digit: a hyphen at the beginning is
+    taken for an option by commands, and for a formula by spreadsheets."""
+    while True:
+        password = secrets.token_urlsafe(FIRST_PASSWORD_BYTES)
+        if password[0].isalnum():
+            return password
 
 
 class Passwords:

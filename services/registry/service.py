@@ -29,10 +29,12 @@ from alerthub.telemetry import logger
 from services.registry import account_store, restore, store
 from services.registry.account_handlers import AccountHandlers
 from services.registry.certificates import CertificateAuthority
+from services.registry.granting import GrantHandlers
 from services.registry.grpc_api import EnrolmentServicer, RegistryServicer, SessionServicer
 from services.registry.handlers import ResourceHandlers
 from services.registry.housekeeping import Housekeeping
 from services.registry.identity_handlers import IdentityHandlers, Lives
+from services.registry.leaving import LeavingHandlers
 from services.registry.passwords import Passwords
 from services.registry.session_handlers import SessionHandlers
 from services.registry.settings import RegistrySettings
@@ -76,9 +78,10 @@ class Service:
             await restore.read_published(settings.kafka, client_id=self._client_id),
             now_ms=now_ms(),
         )
+        passwords = Passwords(concurrency=settings.sign_in_concurrency, queue=settings.sign_in_queue)
         accounts = AccountHandlers(
             self._engine,
-            passwords=Passwords(concurrency=settings.sign_in_concurrency, queue=settings.sign_in_queue),
+            passwords=passwords,
             signer=self._signer,
             versions=self._versions,
             now_ms=now_ms,
@@ -95,7 +98,7 @@ class Service:
         await self._parts.begin(self.operations)
         self.grpc = await serve(
             settings,
-            [*self._servicers(accounts), AuditServicer(self._engine)],
+            [*self._servicers(accounts, passwords), AuditServicer(self._engine)],
             audience=AUDIENCE,
             revocations=self._revocations,
         )
@@ -172,7 +175,7 @@ class Service:
             on_failure=self._parts.fail,
         )
 
-    def _servicers(self, accounts: AccountHandlers) -> tuple[object, ...]:
+    def _servicers(self, accounts: AccountHandlers, passwords: Passwords) -> tuple[object, ...]:
         settings = self._settings
         resources = ResourceHandlers(
             self._engine,
@@ -191,8 +194,10 @@ class Service:
             versions=self._versions,
             now_ms=now_ms,
         )
+        grants = GrantHandlers(self._engine, passwords=passwords, versions=self._versions, now_ms=now_ms)
+        leaving = LeavingHandlers(self._engine, resources=resources, versions=self._versions, now_ms=now_ms)
         return (
-            RegistryServicer(resources, accounts, identities),
+            RegistryServicer(resources, grants, leaving, identities),
             SessionServicer(
                 accounts,
                 SessionHandlers(self._engine, accounts, signer=self._signer, now_ms=now_ms),

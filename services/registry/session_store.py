@@ -89,6 +89,15 @@ async def remove(connection: AsyncConnection, secret_sha256: bytes) -> str | Non
     return gone.scalar_one_or_none()
 
 
+async def remove_all(connection: AsyncConnection, account: str) -> int:
+    """Ends the account's sessions; returns how many there were."""
+    columns = tables.person_session.c
+    gone = await connection.execute(
+        delete(tables.person_session).where(columns.account == account).returning(columns.opened_at_ms)
+    )
+    return len(gone.all())
+
+
 async def forget(connection: AsyncConnection, *, now_ms: int) -> None:
     """Forgets the sessions that give no token any more: the audit log has who signed in."""
     columns = tables.person_session.c

@@ -21,6 +21,7 @@ from alerthub.domain.resources import (
     Kind,
     LifeStatus,
     Resource,
+    Shift,
     key_of,
     references_of,
 )
@@ -165,6 +166,29 @@ async def secrets_of(connection: AsyncConnection, device_ids: Iterable[str]) -> 
         )
     )
     return {row.device_id: row.secret_sha256 for row in rows}
+
+
+async def secrets_shown_to(connection: AsyncConnection, actor: str, most: int) -> list[str]:
+    """The devices whose secret of now this actor asked for, up to `most`."""
+    columns = tables.device_secret.c
+    rows = await connection.execute(
+        select(columns.device_id).where(columns.issued_by == actor).order_by(columns.device_id).limit(most)
+    )
+    return [row.device_id for row in rows]
+
+
+async def shifts_naming(connection: AsyncConnection, officer: str) -> list[Shift]:
+    """The shifts that may have this officer: their messages have the name somewhere."""
+    columns = tables.resource.c
+    rows = await connection.execute(
+        select(columns.declared).where(
+            columns.kind == Kind.SHIFT.value,
+            columns.status != LifeStatus.REMOVED.value,
+            func.strpos(func.encode(columns.declared, "hex"), officer.encode().hex()) > 0,
+        )
+    )
+    found = [_domain(row.declared) for row in rows]
+    return [shift for shift in found if isinstance(shift, Shift)]
 
 
 async def put_secret(

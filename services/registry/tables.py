@@ -112,6 +112,8 @@ account_proposal = Table(
     Column("proposed_at_ms", BigInteger, nullable=False),
     Column("approved_by", Text),
     Column("approved_at_ms", BigInteger),
+    Column("import_id", Text),
+    Column("ended_at_ms", BigInteger),
 )
 
 terminal = Table(

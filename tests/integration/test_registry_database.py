@@ -84,6 +84,15 @@ def test_nobody_proposes_what_they_gain(registry: RunningRegistry) -> None:
     refused(registry, statement, "account_proposal_not_to_oneself")
 
 
+def test_what_has_ended_is_not_approved(registry: RunningRegistry, unique: Unique) -> None:
+    end = "UPDATE account_proposal SET ended_at_ms = 2"
+    ended, both = propose(registry, unique, unique("account")), propose(registry, unique, unique("account"))
+    registry.sql(f"{end} WHERE proposal_id = :'proposal'", proposal=ended)
+    refused(registry, APPROVE, "account_proposal_is_final", proposal=ended, by="editor-2")
+    at_once = f"{end}, approved_by = 'editor-2', approved_at_ms = 2 WHERE proposal_id = :'proposal'"
+    refused(registry, at_once, "account_proposal_ended_is_not_approved", proposal=both)
+
+
 def test_nobody_approves_with_an_account_that_they_made(registry: RunningRegistry, unique: Unique) -> None:
     puppet = unique("puppet")
     proposal = propose(registry, unique, puppet)

@@ -20,11 +20,14 @@ MAY_NAME_SOMEBODY = {
 """The RPCs that take an identifier or a token, and as what. None of them answers with where it was."""
 
 NARROWED_BY = {
+    "GetAccountImportRequest.import_id",
     "GetAlertRequest.alert_id",
     "GetSealedEvidenceRequest.alert_id",
     "GetSealedEvidenceRequest.unit_id",
     "GetSealedEvidenceRequest.wait_ms",
     "GetUnitAlertsRequest.unit_id",
+    "ListAccountsRequest.page_size",
+    "ListAccountsRequest.page_token",
     "ListAlertsRequest.page_size",
     "ListAlertsRequest.page_token",
     "ListAlertsRequest.statuses",
@@ -84,7 +87,7 @@ def test_refusal_2_what_is_listed_is_narrowed_by_nothing_that_names_somebody() -
         for field in one.fields
     }
 
-    # then it is asked by these alone: states and ids of alerts, entries and resources, and pages
+    # then it is asked by these alone: states and ids of alerts, entries, resources and imports, and pages
     assert narrowed_by == NARROWED_BY
 
 

@@ -75,6 +75,31 @@ class RegistryServiceStub:
                 request_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.ApproveAccountRequest.SerializeToString,
                 response_deserializer=alerthub_dot_api_dot_v1_dot_registry__pb2.ApproveAccountResponse.FromString,
                 _registered_method=True)
+        self.ListAccounts = channel.unary_unary(
+                '/alerthub.api.v1.RegistryService/ListAccounts',
+                request_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.ListAccountsRequest.SerializeToString,
+                response_deserializer=alerthub_dot_api_dot_v1_dot_registry__pb2.ListAccountsResponse.FromString,
+                _registered_method=True)
+        self.ProposeAccounts = channel.unary_unary(
+                '/alerthub.api.v1.RegistryService/ProposeAccounts',
+                request_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.ProposeAccountsRequest.SerializeToString,
+                response_deserializer=alerthub_dot_api_dot_v1_dot_registry__pb2.ProposeAccountsResponse.FromString,
+                _registered_method=True)
+        self.GetAccountImport = channel.unary_unary(
+                '/alerthub.api.v1.RegistryService/GetAccountImport',
+                request_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.GetAccountImportRequest.SerializeToString,
+                response_deserializer=alerthub_dot_api_dot_v1_dot_registry__pb2.GetAccountImportResponse.FromString,
+                _registered_method=True)
+        self.ApproveAccounts = channel.unary_stream(
+                '/alerthub.api.v1.RegistryService/ApproveAccounts',
+                request_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.ApproveAccountsRequest.SerializeToString,
+                response_deserializer=alerthub_dot_api_dot_v1_dot_registry__pb2.ApproveAccountsResponse.FromString,
+                _registered_method=True)
+        self.EndAccess = channel.unary_unary(
+                '/alerthub.api.v1.RegistryService/EndAccess',
+                request_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.EndAccessRequest.SerializeToString,
+                response_deserializer=alerthub_dot_api_dot_v1_dot_registry__pb2.EndAccessResponse.FromString,
+                _registered_method=True)
         self.Revoke = channel.unary_unary(
                 '/alerthub.api.v1.RegistryService/Revoke',
                 request_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.RevokeRequest.SerializeToString,
@@ -140,6 +165,44 @@ class RegistryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAccounts(self, request, context):
+        """Every account with its roles, in order of its name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ProposeAccounts(self, request, context):
+        """Proposes many accounts or changes of roles at once, to be approved as a whole by a second person (S6). The same again
+        by the same person, while it waits, gives the same import.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAccountImport(self, request, context):
+        """What an import of accounts would grant, line by line.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApproveAccounts(self, request, context):
+        """Approves an import as the digest names it; each account is told as it comes into force. Cut off in between, the same
+        call goes on with those that wait.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndAccess(self, request, context):
+        """Ends everything that a person who leaves has: sign-in, sessions, tokens, shifts, what waits to be approved. The same
+        again ends what has come since.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Revoke(self, request, context):
         """Ends an account, a terminal or a certificate at once, everywhere (S2).
         """
@@ -189,6 +252,31 @@ def add_RegistryServiceServicer_to_server(servicer, server):
                     servicer.ApproveAccount,
                     request_deserializer=alerthub_dot_api_dot_v1_dot_registry__pb2.ApproveAccountRequest.FromString,
                     response_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.ApproveAccountResponse.SerializeToString,
+            ),
+            'ListAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAccounts,
+                    request_deserializer=alerthub_dot_api_dot_v1_dot_registry__pb2.ListAccountsRequest.FromString,
+                    response_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.ListAccountsResponse.SerializeToString,
+            ),
+            'ProposeAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProposeAccounts,
+                    request_deserializer=alerthub_dot_api_dot_v1_dot_registry__pb2.ProposeAccountsRequest.FromString,
+                    response_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.ProposeAccountsResponse.SerializeToString,
+            ),
+            'GetAccountImport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAccountImport,
+                    request_deserializer=alerthub_dot_api_dot_v1_dot_registry__pb2.GetAccountImportRequest.FromString,
+                    response_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.GetAccountImportResponse.SerializeToString,
+            ),
+            'ApproveAccounts': grpc.unary_stream_rpc_method_handler(
+                    servicer.ApproveAccounts,
+                    request_deserializer=alerthub_dot_api_dot_v1_dot_registry__pb2.ApproveAccountsRequest.FromString,
+                    response_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.ApproveAccountsResponse.SerializeToString,
+            ),
+            'EndAccess': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndAccess,
+                    request_deserializer=alerthub_dot_api_dot_v1_dot_registry__pb2.EndAccessRequest.FromString,
+                    response_serializer=alerthub_dot_api_dot_v1_dot_registry__pb2.EndAccessResponse.SerializeToString,
             ),
             'Revoke': grpc.unary_unary_rpc_method_handler(
                     servicer.Revoke,
@@ -413,6 +501,141 @@ class RegistryService:
             '/alerthub.api.v1.RegistryService/ApproveAccount',
             alerthub_dot_api_dot_v1_dot_registry__pb2.ApproveAccountRequest.SerializeToString,
             alerthub_dot_api_dot_v1_dot_registry__pb2.ApproveAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alerthub.api.v1.RegistryService/ListAccounts',
+            alerthub_dot_api_dot_v1_dot_registry__pb2.ListAccountsRequest.SerializeToString,
+            alerthub_dot_api_dot_v1_dot_registry__pb2.ListAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProposeAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alerthub.api.v1.RegistryService/ProposeAccounts',
+            alerthub_dot_api_dot_v1_dot_registry__pb2.ProposeAccountsRequest.SerializeToString,
+            alerthub_dot_api_dot_v1_dot_registry__pb2.ProposeAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAccountImport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alerthub.api.v1.RegistryService/GetAccountImport',
+            alerthub_dot_api_dot_v1_dot_registry__pb2.GetAccountImportRequest.SerializeToString,
+            alerthub_dot_api_dot_v1_dot_registry__pb2.GetAccountImportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApproveAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/alerthub.api.v1.RegistryService/ApproveAccounts',
+            alerthub_dot_api_dot_v1_dot_registry__pb2.ApproveAccountsRequest.SerializeToString,
+            alerthub_dot_api_dot_v1_dot_registry__pb2.ApproveAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndAccess(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/alerthub.api.v1.RegistryService/EndAccess',
+            alerthub_dot_api_dot_v1_dot_registry__pb2.EndAccessRequest.SerializeToString,
+            alerthub_dot_api_dot_v1_dot_registry__pb2.EndAccessResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,22 @@ class RegistryServiceStub:
     ProposeAccount: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ProposeAccountRequest, _registry_pb2.ProposeAccountResponse]
     """Proposes an account or a change of its roles; works only after a second person approved it (S6)."""
     ApproveAccount: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ApproveAccountRequest, _registry_pb2.ApproveAccountResponse]
+    ListAccounts: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ListAccountsRequest, _registry_pb2.ListAccountsResponse]
+    """Every account with its roles, in order of its name."""
+    ProposeAccounts: _grpc.UnaryUnaryMultiCallable[_registry_pb2.ProposeAccountsRequest, _registry_pb2.ProposeAccountsResponse]
+    """Proposes many accounts or changes of roles at once, to be approved as a whole by a second person (S6). The same again
+    by the same person, while it waits, gives the same import.
+    """
+    GetAccountImport: _grpc.UnaryUnaryMultiCallable[_registry_pb2.GetAccountImportRequest, _registry_pb2.GetAccountImportResponse]
+    """What an import of accounts would grant, line by line."""
+    ApproveAccounts: _grpc.UnaryStreamMultiCallable[_registry_pb2.ApproveAccountsRequest, _registry_pb2.ApproveAccountsResponse]
+    """Approves an import as the digest names it; each account is told as it comes into force. Cut off in between, the same
+    call goes on with those that wait.
+    """
+    EndAccess: _grpc.UnaryUnaryMultiCallable[_registry_pb2.EndAccessRequest, _registry_pb2.EndAccessResponse]
+    """Ends everything that a person who leaves has: sign-in, sessions, tokens, shifts, what waits to be approved. The same
+    again ends what has come since.
+    """
     Revoke: _grpc.UnaryUnaryMultiCallable[_registry_pb2.RevokeRequest, _registry_pb2.RevokeResponse]
     """Ends an account, a terminal or a certificate at once, everywhere (S2)."""
 
@@ -69,6 +85,22 @@ class RegistryServiceAsyncStub(RegistryServiceStub):
     ProposeAccount: _aio.UnaryUnaryMultiCallable[_registry_pb2.ProposeAccountRequest, _registry_pb2.ProposeAccountResponse]  # type: ignore[assignment]
     """Proposes an account or a change of its roles; works only after a second person approved it (S6)."""
     ApproveAccount: _aio.UnaryUnaryMultiCallable[_registry_pb2.ApproveAccountRequest, _registry_pb2.ApproveAccountResponse]  # type: ignore[assignment]
+    ListAccounts: _aio.UnaryUnaryMultiCallable[_registry_pb2.ListAccountsRequest, _registry_pb2.ListAccountsResponse]  # type: ignore[assignment]
+    """Every account with its roles, in order of its name."""
+    ProposeAccounts: _aio.UnaryUnaryMultiCallable[_registry_pb2.ProposeAccountsRequest, _registry_pb2.ProposeAccountsResponse]  # type: ignore[assignment]
+    """Proposes many accounts or changes of roles at once, to be approved as a whole by a second person (S6). The same again
+    by the same person, while it waits, gives the same import.
+    """
+    GetAccountImport: _aio.UnaryUnaryMultiCallable[_registry_pb2.GetAccountImportRequest, _registry_pb2.GetAccountImportResponse]  # type: ignore[assignment]
+    """What an import of accounts would grant, line by line."""
+    ApproveAccounts: _aio.UnaryStreamMultiCallable[_registry_pb2.ApproveAccountsRequest, _registry_pb2.ApproveAccountsResponse]  # type: ignore[assignment]
+    """Approves an import as the digest names it; each account is told as it comes into force. Cut off in between, the same
+    call goes on with those that wait.
+    """
+    EndAccess: _aio.UnaryUnaryMultiCallable[_registry_pb2.EndAccessRequest, _registry_pb2.EndAccessResponse]  # type: ignore[assignment]
+    """Ends everything that a person who leaves has: sign-in, sessions, tokens, shifts, what waits to be approved. The same
+    again ends what has come since.
+    """
     Revoke: _aio.UnaryUnaryMultiCallable[_registry_pb2.RevokeRequest, _registry_pb2.RevokeResponse]  # type: ignore[assignment]
     """Ends an account, a terminal or a certificate at once, everywhere (S2)."""
 
@@ -136,6 +168,52 @@ class RegistryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _registry_pb2.ApproveAccountRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_registry_pb2.ApproveAccountResponse, _abc.Awaitable[_registry_pb2.ApproveAccountResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ListAccounts(
+        self,
+        request: _registry_pb2.ListAccountsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.ListAccountsResponse, _abc.Awaitable[_registry_pb2.ListAccountsResponse]]:
+        """Every account with its roles, in order of its name."""
+
+    @_abc_1.abstractmethod
+    def ProposeAccounts(
+        self,
+        request: _registry_pb2.ProposeAccountsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.ProposeAccountsResponse, _abc.Awaitable[_registry_pb2.ProposeAccountsResponse]]:
+        """Proposes many accounts or changes of roles at once, to be approved as a whole by a second person (S6). The same again
+        by the same person, while it waits, gives the same import.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAccountImport(
+        self,
+        request: _registry_pb2.GetAccountImportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.GetAccountImportResponse, _abc.Awaitable[_registry_pb2.GetAccountImportResponse]]:
+        """What an import of accounts would grant, line by line."""
+
+    @_abc_1.abstractmethod
+    def ApproveAccounts(
+        self,
+        request: _registry_pb2.ApproveAccountsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_registry_pb2.ApproveAccountsResponse], _abc.AsyncIterator[_registry_pb2.ApproveAccountsResponse]]:
+        """Approves an import as the digest names it; each account is told as it comes into force. Cut off in between, the same
+        call goes on with those that wait.
+        """
+
+    @_abc_1.abstractmethod
+    def EndAccess(
+        self,
+        request: _registry_pb2.EndAccessRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_registry_pb2.EndAccessResponse, _abc.Awaitable[_registry_pb2.EndAccessResponse]]:
+        """Ends everything that a person who leaves has: sign-in, sessions, tokens, shifts, what waits to be approved. The same
+        again ends what has come since.
+        """
 
     @_abc_1.abstractmethod
     def Revoke(
