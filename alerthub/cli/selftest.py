@@ -11,7 +11,9 @@ from typing import Annotated
 
 import typer
 
-from alerthub.domain.errors import AlertHubError
+from alerthub.cli.context import fail
+from alerthub.domain.errors import AlertHubError, Refuse
+from alerthub.embedded.folder import HubFolder
 from alerthub.selftest.chain import MainJob
 from alerthub.selftest.hops import Hop, HopFailedError, Stopwatch, failure_json, success_json
 from alerthub.selftest.hub import ChildHub, HubFacts
@@ -31,12 +33,22 @@ def selftest(
     without: Annotated[
         str, typer.Option("--without", help="Stop this service before the first read, to see it named.")
     ] = "",
+    on: Annotated[
+        Path | None,
+        typer.Option(
+            "--on",
+            help="Use the hub of this data folder, which runs and holds nothing that matters: the self-test"
+            " leaves its city there. accounts.json must have an account for each role.",
+        ),
+    ] = None,
 ) -> None:
     """Start a hub in a temporary folder and run the main job on it, from a camera to an officer's outcome."""
+    if on is not None and without:
+        fail(Refuse("--without", "a hub that the self-test starts, so not with --on"))
     folder = Path(tempfile.mkdtemp(prefix="alerthub-selftest-"))
     watch = Stopwatch(_tell)
     try:
-        asyncio.run(_run(folder, watch, without))
+        asyncio.run(_run(folder, watch, without) if on is None else _run_on(HubFolder(on), folder, watch))
     except HopFailedError as failed:
         if as_json:
             sys.stdout.write(failure_json(failed) + "\n")
@@ -75,6 +87,15 @@ async def _run(folder: Path, watch: Stopwatch, without: str) -> None:
             raise HopFailedError("self-test", str(error)) from None
     finally:
         await hub.stop()
+
+
+async def _run_on(hub: HubFolder, folder: Path, watch: Stopwatch) -> None:
+    try:
+        await MainJob(HubFacts.read(hub), watch, folder).run(before_camera=lambda: None)
+    except HopFailedError:
+        raise
+    except AlertHubError as error:
+        raise HopFailedError("self-test", str(error)) from None
 
 
 def _tell(line: str) -> None:

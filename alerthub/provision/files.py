@@ -17,6 +17,7 @@ from alerthub.provision.changes import Change
 from alerthub.provision.containers import (
     CONTAINERS,
     KAFKA_PORT,
+    MQTT_PORT,
     PORTS,
     POSTGRES_PORT,
     SERVERS,
@@ -32,6 +33,7 @@ PROVISION = "provision"
 PROVISIONED = "provisioned"
 """The state in `hub.json` of a folder whose hub runs elsewhere."""
 _CONTROLLER_PORT = 9094
+_GRAFANA_PASSWORD = "grafana-administrator.password"  # noqa: S105 - the name of a file
 _SHARE_MODE = 0o640
 """Readable for its group: a server's container runs as its own user and has the share's group besides."""
 
@@ -86,6 +88,7 @@ def _password_files(folder: HubFolder) -> list[Path]:
         ),
         *(folder.postgres_password_file(role) for role in (database.ADMINISTRATOR, *database.ROLES)),
         folder.digest_key_file,
+        folder.secrets / _GRAFANA_PASSWORD,
     ]
 
 
@@ -97,7 +100,7 @@ def _write_hub(folder: HubFolder, plan: FilesPlan) -> None:
             "version": 1,
             "state": PROVISIONED,
             "ca_file": str(folder.ca_file),
-            "addresses": addresses(plan.host),
+            "addresses": addresses(plan.host) | {"mqtt": f"{plan.host.format(name='mosquitto')}:{MQTT_PORT}"},
             "gateway_url": f"https://{listening['gateway']}:{PORTS['gateway']['http_port']}",
             "gateway_grpc": f"{listening['gateway']}:{PORTS['gateway']['grpc_port']}",
             "console_url": f"https://{listening['console']}:{PORTS['console']['http_port']}",
@@ -139,6 +142,7 @@ def _shares(folder: HubFolder, plan: FilesPlan) -> dict[str, dict[str, str]]:
         "pg_hba.conf": database.access_file("hostssl", "all"),
         "postgresql.auto.conf": _POSTGRES.format(port=POSTGRES_PORT) + database.LOGGING,
     }
+    dealt["grafana"] = {"administrator.password": passwords[_GRAFANA_PASSWORD]}
     dealt["mosquitto"] = authority | _certificate(folder, "mosquitto")
     return dealt
 

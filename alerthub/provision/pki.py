@@ -29,7 +29,10 @@ _LOOPBACK = ("localhost", "127.0.0.1")
 
 
 def identity(service: str) -> str:
-    """The URI in a service's certificate, by which the others know it."""
+    """The URI in a service's certificate, by which the others know it.
+
+    Its common name, by which MQTT brokers of others know it, is `service:NAME`: no device's id has a colon.
+    """
     return f"spiffe://alerthub/service/{service}"
 
 
@@ -144,11 +147,13 @@ def _make_certificate(
         raise Refuse(str(authority_key_file(folder)), f"the key of {folder.ca_file.name} beside it")
     key = ec.generate_private_key(ec.SECP256R1())
     names = [_host_name(host) for host in hosts]
+    common_name = name
     if identified:
         names.insert(0, x509.UniformResourceIdentifier(identity(name)))
+        common_name = f"service:{name}"
     certificate = (
         x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)]))
         .issuer_name(authority.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())

@@ -120,7 +120,8 @@ class ChildHub:
 async def not_ready(folder: HubFolder, service: str) -> str | None:
     """Why an instance of `service` cannot do its job now; None: all can."""
     async with httpx.AsyncClient(timeout=2.0) as client:
-        for each in folder.read_hub()["services"]:
+        # A hub in containers names no processes: their health checks say it.
+        for each in folder.read_hub().get("services", []):
             if each["service"] != service:
                 continue
             try:

@@ -66,7 +66,10 @@ class CertificateAuthority:
         """A client certificate for the request's key; a terminal's names its unit as organizational unit, for
         push to read. Raises Refuse for a request that is not sound."""
         key = _key_of(request_pem)
-        subject = [x509.NameAttribute(NameOID.COMMON_NAME, name)]
+        # MQTT brokers of others know a device by its common name, so nobody else may have one like it: no
+        # device's id has a colon.
+        common_name = name if kind is CallerKind.DEVICE else f"{kind.value}:{name}"
+        subject = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
         if unit_id:
             subject.append(x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit_id))
         now = datetime.fromtimestamp(now_ms / 1_000, UTC).replace(microsecond=0)

@@ -10,10 +10,13 @@ from typing import Any, cast
 
 import pytest
 from cryptography import x509
+from cryptography.x509.oid import NameOID
 from typer.testing import CliRunner
 
 from alerthub.cli.main import application
 from alerthub.domain.errors import Refuse
+from alerthub.domain.resource_checks import check_resource
+from alerthub.domain.resources import Device
 from alerthub.embedded.folder import HubFolder
 from alerthub.embedded.infrastructure import Infrastructure
 from alerthub.provision import pki
@@ -74,6 +77,17 @@ def test_a_certificate_names_its_service_and_the_hosts_that_outsiders_use(
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["localhost", "gateway", "cameras.example"]
     assert names.get_values_for_type(x509.UniformResourceIdentifier) == [pki.identity("gateway")]
+
+
+def test_no_device_can_have_the_common_name_of_a_service(made: tuple[HubFolder, Path]) -> None:
+    """MQTT brokers of others know devices and gateways by it, and let gateways hear everything."""
+    _, shares = made
+    certificate = x509.load_pem_x509_certificate((shares / "gateway" / "tls.pem").read_bytes())
+    [name] = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    anything = cast(Any, None)
+    fields = dict.fromkeys(Device.__dataclass_fields__, anything) | {"device_id": str(name.value)}
+    with pytest.raises(Refuse, match="device_id"):
+        check_resource(Device(**fields), "resource", now_ms=0)
 
 
 def test_a_server_of_others_has_a_certificate_and_no_identity_in_the_hub(
