@@ -110,4 +110,4 @@ def test_every_service_is_scraped_and_its_absence_is_told() -> None:
     targets = json.loads((PROMETHEUS / "targets" / "compose.json").read_text(encoding="utf-8"))
     assert {each["labels"]["service"] for each in targets} == services
     down = next(rule["expr"] for rule in alerts() if rule["alert"] == "ServiceDown")
-    assert set(re.findall(r'absent\(up\{service="(\w+)"\}\)', down)) == services
+    assert set(re.findall(r'absent\(up\{job="alerthub",service="(\w+)"\}\)', down)) == services

@@ -108,11 +108,11 @@ PAGE = Page(
                     "short",
                     (
                         Query(
-                            'rate(process_cpu_seconds_total{service="correlator"}[$__rate_interval])',
+                            'rate(process_cpu_seconds_total{job="alerthub",service="correlator"}[$__rate_interval])',
                             "cores, {{instance}}",
                         ),
                         Query(
-                            'process_resident_memory_bytes{service="correlator"} / 2^30',
+                            'process_resident_memory_bytes{job="alerthub",service="correlator"} / 2^30',
                             "GiB, {{instance}}",
                         ),
                     ),

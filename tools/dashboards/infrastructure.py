@@ -173,7 +173,7 @@ PAGE = Page(
                     "short",
                     (
                         Query(
-                            rate("process_cpu_seconds_total", "service", '{service!=""}'),
+                            rate("process_cpu_seconds_total", "service", '{job="alerthub"}'),
                             "{{service}}",
                         ),
                     ),
@@ -182,7 +182,11 @@ PAGE = Page(
                 Curve(
                     "Memory",
                     "bytes",
-                    (Query('sum by (service) (process_resident_memory_bytes{service!=""})', "{{service}}"),),
+                    (
+                        Query(
+                            'sum by (service) (process_resident_memory_bytes{job="alerthub"})', "{{service}}"
+                        ),
+                    ),
                 ),
                 Curve(
                     "Clocks, against Prometheus",
@@ -198,7 +202,7 @@ PAGE = Page(
                 Curve(
                     "Series of a process",
                     "short",
-                    (Query('max by (service) (scrape_samples_scraped{service!=""})', "{{service}}"),),
+                    (Query('max by (service) (scrape_samples_scraped{job="alerthub"})', "{{service}}"),),
                     limit=20_000,
                 ),
             ),

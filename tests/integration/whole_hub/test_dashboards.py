@@ -80,7 +80,8 @@ def names_in_rules() -> set[str]:
     for path in sorted((ROOT / "deploy" / "prometheus" / "rules").glob("*.yml")):
         for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
             for rule in group["rules"]:
-                named |= set(re.findall(r"\b(?:alerthub|grpc|process|scrape)[a-z0-9_:]*", rule["expr"]))
+                without_values = re.sub(r'"[^"]*"', "", rule["expr"])
+                named |= set(re.findall(r"\b(?:alerthub|grpc|process|scrape)[a-z0-9_:]*", without_values))
     return named
 
 
