@@ -17,7 +17,6 @@ from sqlalchemy import (
     insert,
     or_,
     select,
-    text,
     true,
     update,
 )
@@ -26,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerthub.domain.errors import Conflict, NotFound, Refuse
 from alerthub.domain.watchlist import Category, Entry, EntryStatus, Grounds, Policy
+from alerthub.outbox import Message, enqueue_all
 from alerthub.postgres import lock_number
 from services.watchlist.tables import category, command, entry, mask_use, outbox
 
@@ -332,14 +332,5 @@ async def finish_command(connection: AsyncConnection, *, command_id: str, respon
 async def enqueue_many(
     connection: AsyncConnection, topic: str, messages: Sequence[tuple[str, bytes | None, int]]
 ) -> None:
-    """`alerthub.outbox.enqueue` for many (key, value, version) of one topic at once."""
-    if not messages:
-        return
-    await connection.execute(
-        insert(outbox),
-        [
-            {"topic": topic, "record_key": key, "value": value, "version": version}
-            for key, value, version in messages
-        ],
-    )
-    await connection.execute(text("NOTIFY outbox"))
+    """`alerthub.outbox.enqueue_all` for (key, value, version) of one topic."""
+    await enqueue_all(connection, [Message(topic, key, version, value) for key, value, version in messages])

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Callable
 from typing import Any
 
+import asyncpg
 import grpc
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -28,7 +30,10 @@ from alerthub import kafka
 from alerthub.api.v1 import common_pb2, registry_pb2, watchlist_pb2
 from alerthub.domain.identifiers import IdentifierKind
 from alerthub.grpc_errors import field_violations
-from alerthub.postgres import violated_constraint
+from alerthub.outbox import CHANNEL
+from alerthub.postgres import transaction, violated_constraint
+from alerthub.settings import PostgresSettings
+from services.watchlist import store
 
 PLATE = "冀RA8HK5"
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -312,3 +317,28 @@ async def test_watchlist_is_ready_when_it_can_work(hub: Hub) -> None:
     for name, check in hub.service.operations._ready.items():
         if name not in others:
             assert check() is None, name
+
+
+async def test_watchlist_what_a_job_publishes_of_many_entries_wakes_the_relay(
+    hub: Hub, postgres_settings: Callable[[str], PostgresSettings]
+) -> None:
+    # given somebody who listens as the relay does
+    settings = postgres_settings("watchlist")
+    listener = await asyncpg.connect(
+        host=settings.host,
+        port=settings.port,
+        user=settings.role,
+        password=settings.password(),
+        database=settings.database,
+    )
+    woken = asyncio.Event()
+    await listener.add_listener(f"{CHANNEL}watchlist", lambda *_: woken.set())
+
+    # when entries leave the topic together
+    async with transaction(hub.service.engine) as connection:
+        await store.enqueue_many(connection, "watchlist", [(f"gone-{number}", None, 1) for number in (1, 2)])
+
+    # then nobody waits for the next poll
+    async with asyncio.timeout(10):
+        await woken.wait()
+    await listener.close()
