@@ -7,8 +7,8 @@ import os
 from collections.abc import Mapping
 
 from alerthub.embedded.folder import HubFolder
-from alerthub.provision.database import DATABASE
-from alerthub.provision.shares import ROLE_OF, secret_files
+from alerthub.provision.database import DATABASE, ROLES
+from alerthub.provision.shares import secret_files
 from alerthub.settings import KafkaSettings
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "SSL_CERT_FILE", "VIRTUAL_ENV")
@@ -44,13 +44,12 @@ def service_environment(
         "ALERTHUB_EVIDENCE_URL": folder.evidence.as_uri(),
         "ALERTHUB_WITNESS_FILE": str(folder.witness / f"{service}.heads"),
     }
-    role = ROLE_OF.get(service)
-    if role is not None:
+    if service in ROLES:
         environment |= {
             "ALERTHUB_POSTGRES__HOST": "127.0.0.1",
             "ALERTHUB_POSTGRES__PORT": str(postgres_port),
             "ALERTHUB_POSTGRES__DATABASE": DATABASE,
-            "ALERTHUB_POSTGRES__ROLE": role,
+            "ALERTHUB_POSTGRES__ROLE": service,
         }
     environment |= {file.variable: str(file.source) for file in secret_files(folder, service)}
     if service == "watchlist":

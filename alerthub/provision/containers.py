@@ -11,8 +11,8 @@ from pathlib import Path
 
 from alerthub.embedded.catalogue import SERVICES, ServiceSpecification
 from alerthub.embedded.folder import HubFolder
-from alerthub.provision.database import DATABASE
-from alerthub.provision.shares import ROLE_OF, secret_files
+from alerthub.provision.database import DATABASE, ROLES
+from alerthub.provision.shares import secret_files
 from alerthub.settings import Addresses
 
 SHARE = "/run/alerthub"
@@ -75,13 +75,13 @@ def container_environment(
         "ALERTHUB_KAFKA__USERNAME": service,
         "ALERTHUB_KAFKA__CA_FILE": f"{SHARE}/ca.pem",
     }
-    if service in ROLE_OF:
+    if service in ROLES:
         name, _, port = postgres.rpartition(":")
         environment |= {
             "ALERTHUB_POSTGRES__HOST": name,
             "ALERTHUB_POSTGRES__PORT": port,
             "ALERTHUB_POSTGRES__DATABASE": DATABASE,
-            "ALERTHUB_POSTGRES__ROLE": ROLE_OF[service],
+            "ALERTHUB_POSTGRES__ROLE": service,
             "ALERTHUB_POSTGRES__CA_FILE": f"{SHARE}/ca.pem",
         }
     folder = HubFolder(Path("/"))

@@ -22,8 +22,7 @@ from alerthub.provision.changes import Change
 from alerthub.settings import PostgresSettings
 
 ROLES = ("registry", "watchlist", "dispatch")
-"""A role owns the schema of its name and has no right in another. The push half of dispatch uses dispatch's
-role."""
+"""A role owns the schema of its name and has no right in another."""
 
 ADMINISTRATOR = "postgres"
 DATABASE = "alerthub"

@@ -6,16 +6,12 @@ names that are the same for all: a volume in compose, a Secret in Kubernetes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from alerthub.embedded.folder import HubFolder
 from alerthub.provision import pki
 from alerthub.provision.database import ROLES
-
-ROLE_OF: Mapping[str, str] = {role: role for role in ROLES} | {"push": "dispatch"}
-"""Push is the half of dispatch that holds streams: it uses dispatch's tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +35,8 @@ def secret_files(folder: HubFolder, service: str) -> tuple[SecretFile, ...]:
         ),
         SecretFile("kafka.password", "ALERTHUB_KAFKA__PASSWORD_FILE", folder.kafka_password_file(service)),
     ]
-    role = ROLE_OF.get(service)
-    if role is not None:
-        source = folder.postgres_password_file(role)
+    if service in ROLES:
+        source = folder.postgres_password_file(service)
         files.append(SecretFile("postgres.password", "ALERTHUB_POSTGRES__PASSWORD_FILE", source))
     match service:
         case "registry":

@@ -10,7 +10,7 @@ import pytest
 from chart_manifests import RELEASE, ROOT, SERVICES, manifests, of_kind, pods, selects
 
 from alerthub.provision.containers import CONTAINERS, PORTS
-from alerthub.provision.shares import ROLE_OF
+from alerthub.provision.database import ROLES
 
 Pair = tuple[str, str, int]
 
@@ -99,7 +99,7 @@ def test_s7_a_service_reaches_names_kafka_its_own_database_and_whom_it_calls(ser
         if not list(services_of(rule.get("to", ()), "minimal"))
         for port in rule["ports"]
     }
-    assert outwards == {53, KAFKA} | ({POSTGRES} if service in ROLE_OF else set())
+    assert outwards == {53, KAFKA} | ({POSTGRES} if service in ROLES else set())
 
 
 def test_s7_outsiders_reach_the_doors_and_nothing_behind_them() -> None:
@@ -138,7 +138,7 @@ def test_others_servers_are_reached_where_the_values_say() -> None:
     }
     assert reached == {
         *((service, port, "10.20.0.0/24") for service in SERVICES for port in (9093, 9094)),
-        *((service, 6432, "10.20.1.0/24") for service in ROLE_OF),
+        *((service, 6432, "10.20.1.0/24") for service in ROLES),
         ("gateway", 8884, "10.20.2.0/24"),
         *((service, 443, "10.20.3.0/24") for service in ("gateway", "dispatch")),
         *((service, 8443, "192.0.2.0/24") for service in ("registry", "watchlist", "dispatch")),

@@ -33,7 +33,6 @@ dispatch:
 push:
   listeners: {grpc_port: 7131}
   files: []
-  postgres: dispatch
   keeps: []
   calls: {dispatch: [grpc_port], watchlist: [grpc_port]}
   outside: [grpc_port]
