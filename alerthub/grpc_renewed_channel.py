@@ -4,6 +4,7 @@ a restart."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +20,8 @@ log = logger(__name__)
 LOOKED_AT_EVERY_SECONDS = 1.0
 """A look at three files costs some microseconds, and certificates are renewed hours before they end."""
 ENDING_SECONDS = 30.0
-"""What calls under way on the old connection get; streams are then opened again by who holds them."""
+"""What calls under way on the old connection get, longer than services give any call. A stream that lasts
+longer is cancelled, which its reader sees as CancelledError; no service holds one as a caller."""
 
 
 class RenewedChannel(grpc.aio.Channel):
@@ -37,6 +39,7 @@ class RenewedChannel(grpc.aio.Channel):
         self._channel = connect(self._credentials(self._files.read()))
         self._looked_at = time.monotonic()
         self._ending: set[asyncio.Task[None]] = set()
+        self._closing = asyncio.Event()
 
     @staticmethod
     def _credentials(content: tuple[bytes, ...]) -> grpc.ChannelCredentials:
@@ -50,16 +53,22 @@ class RenewedChannel(grpc.aio.Channel):
             content = self._files.changed()
             if content is not None:
                 before, self._channel = self._channel, self._connect(self._credentials(content))
-                ending = asyncio.get_running_loop().create_task(before.close(ENDING_SECONDS))
+                ending = asyncio.get_running_loop().create_task(self._end(before))
                 self._ending.add(ending)
                 ending.add_done_callback(self._ending.discard)
         return self._channel
 
+    async def _end(self, before: grpc.aio.Channel) -> None:
+        # Not by gRPC's own grace: a channel whose closing is cut short never lets go of its connection.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ENDING_SECONDS):
+                await self._closing.wait()
+        await before.close()
+
     async def close(self, grace: float | None = None) -> None:
-        """Closes the connection, and those that are ending."""
-        for ending in tuple(self._ending):
-            ending.cancel()
-        await asyncio.gather(*self._ending, return_exceptions=True)
+        """Closes the connection, and at once those that are ending."""
+        self._closing.set()
+        await asyncio.gather(*self._ending)
         await self._channel.close(grace)
 
     async def __aenter__(self) -> RenewedChannel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -159,3 +160,24 @@ async def test_a_callers_files_that_will_not_do_leave_its_connection_as_it_is(
         files.key_file.write_text("half a k", encoding="ascii")
 
         await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
+
+
+async def test_closing_a_caller_lets_go_of_the_connection_of_before_too(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a call under way on a connection whose certificate has been renewed since
+    monkeypatch.setattr(grpc_renewed_channel, "LOOKED_AT_EVERY_SECONDS", 0.0)
+    files = copied(hub.first.issue("spiffe://alerthub/terminal/T1"), tmp_path / "caller")
+    channel = certificate_channel(files, f"127.0.0.1:{hub.server.grpc_port}")
+    watched = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+    await watched.read()
+    copied(hub.first.issue("spiffe://alerthub/terminal/T1"), tmp_path / "caller")
+    channel.newest()
+
+    # when the caller is closed
+    reading = asyncio.create_task(watched.read())
+    await channel.close()
+
+    # then that call is over
+    with pytest.raises((grpc.aio.AioRpcError, asyncio.CancelledError)):
+        await asyncio.wait_for(reading, timeout=10)
