@@ -1,7 +1,7 @@
 {{/*
 The one table: what each service listens at, what it is given, what it keeps, whom it calls. Deployments, services,
-claims and network policies all follow from it. tests/unit/test_chart.py holds it against alerthub/provision/containers.py,
-alerthub/provision/shares.py and the addresses that each service's code uses.
+claims and network policies all follow from it. tests/unit/test_chart_manifests.py and test_chart_network.py hold it against
+alerthub/provision/containers.py, alerthub/provision/shares.py and the addresses that each service's code uses.
 
 postgres   the role in PostgreSQL; absent: it has no connection to it
 keeps      folders below /var/lib/alerthub that outlive a pod
