@@ -77,8 +77,8 @@ async def approve(
     has_left: Callable[[str], bool],
     now_ms: int,
 ) -> float:
-    """Puts a proposal into force; returns the floor. Raises NotFound, Conflict for one that was approved is
-    too old or by somebody who has left, and NotAllowed for anybody but a second person."""
+    """Puts a proposal into force; returns the floor. Raises NotFound, Conflict for one that was approved,
+    is too old, or is by somebody who has left, and NotAllowed for anybody but a second person."""
     row = await _locked(connection, proposal_id)
     check_author_stays(field="proposal_id", left=has_left(row.proposed_by))
     check_second_person(
