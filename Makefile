@@ -67,7 +67,7 @@ test: setup browser prometheus ## Passes all tests on real Kafka, PostgreSQL and
 	cd $(WEB) && PATH="$$PATH:$(NODE_BIN)" npm test --silent
 	$(BIN)/pytest tests/unit tests/contract -n auto --cov --cov-report=
 	$(BIN)/pytest tests/e2e --cov --cov-append --cov-report=
-	$(BIN)/pytest tests/integration -n 2 --dist loadgroup --cov --cov-append --cov-report=term:skip-covered
+	$(BIN)/pytest tests/integration --cov --cov-append --cov-report=term:skip-covered
 
 # In the order of the whole run: the infrastructure's own tests write into every topic.
 CONTAINER_TESTS := test_correlator_service test_dispatch_life test_gateway_intake test_platform_infrastructure

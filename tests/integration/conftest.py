@@ -52,16 +52,6 @@ from alerthub.provision.database import DATABASE, ROLES
 from alerthub.settings import KafkaSettings, PostgresSettings, TlsSettings
 from alerthub.topics import TOPICS
 
-_WHOLE_HUB = Path(__file__).parent / "whole_hub"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one file stay in one process, those of the whole hub, which take longest, in the first."""
-    for item in items:
-        group = _WHOLE_HUB.name if _WHOLE_HUB in item.path.parents else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: _WHOLE_HUB not in item.path.parents)
-
 
 @pytest.fixture(scope="session")
 def infrastructure(
