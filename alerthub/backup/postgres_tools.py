@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import ssl
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import asyncpg
 
+from alerthub import postgres
 from alerthub.domain.errors import Retry
 from alerthub.embedded.postgres_node import program
 from alerthub.settings import PostgresSettings
@@ -21,7 +21,11 @@ PIECE_BYTES = 256 * 1024
 
 @contextmanager
 def environment(settings: PostgresSettings) -> Iterator[dict[str, str]]:
-    """What libpq needs to connect. The password is in a file for its owner's eyes, for as long as needed."""
+    """What libpq needs to connect. The password is in a file for its owner's eyes, for as long as needed.
+
+    Refuses an address off the loopback without an authority (S2): libpq itself would go on unencrypted.
+    """
+    postgres.tls_of(settings)
     with tempfile.TemporaryDirectory(prefix="alerthub-backup-") as folder:
         passwords = Path(folder) / "pgpass"
         descriptor = os.open(passwords, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -59,8 +63,9 @@ def execute(
 
 
 async def connect(settings: PostgresSettings) -> asyncpg.Connection:
-    """A session of the administrator, for as long as a snapshot is needed. Raises Retry."""
-    tls = ssl.create_default_context(cafile=str(settings.ca_file)) if settings.ca_file else None
+    """A session of the administrator, for as long as a snapshot is needed. Raises Retry, or Refuse for an
+    address off the loopback without an authority (S2)."""
+    tls = postgres.tls_of(settings)
     try:
         return await asyncpg.connect(
             host=settings.host,
@@ -68,7 +73,7 @@ async def connect(settings: PostgresSettings) -> asyncpg.Connection:
             user=settings.role,
             password=settings.password() or None,
             database=settings.database,
-            ssl=tls or False,
+            ssl=tls,
             timeout=10,
         )
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from alerthub.backup import keeper_keys, taking, verifying
+from alerthub.backup import keeper_keys, postgres_tools, taking, verifying
 from alerthub.backup.manifest import DAY_MS, FILE_NAME, KEY_ID, Manifest, Part, SchemaState, read
 from alerthub.backup.sealed_stream import CHUNK_BYTES, SealingWriter, opened, part_key
 from alerthub.cli.main import application
@@ -22,6 +22,7 @@ from alerthub.domain.errors import Refuse
 from alerthub.embedded.folder import HubFolder
 from alerthub.provision import pki
 from alerthub.sealing import CannotOpenError, Recipient, generate_private_key, public_key_of, wrap
+from alerthub.settings import PostgresSettings
 
 KEEPER = generate_private_key()
 KEY = bytes(range(32))
@@ -236,3 +237,13 @@ def test_a_backup_without_its_key_or_place_is_refused_with_what_is_missing(tmp_p
     asked = CliRunner().invoke(application(), ["backup", "--data", str(tmp_path / "none")])
     assert asked.exit_code == 2
     assert "--to, --key" in asked.stderr
+
+
+async def test_a_database_off_the_loopback_is_not_read_without_tls(tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("secret")
+    elsewhere = PostgresSettings(host="192.0.2.1", role="postgres", password_file=password)
+    with pytest.raises(Refuse, match="ca_file"):
+        await postgres_tools.connect(elsewhere)
+    with pytest.raises(Refuse, match="ca_file"), postgres_tools.environment(elsewhere):
+        pass
