@@ -122,7 +122,7 @@ def check_proposer(*, gainer: str, proposer: str) -> None:
 
 
 def check_approver(
-    *, gainer: str, proposer: str, approver: str, proposer_made_by: Maker, approver_made_by: Maker
+    *, field: str, gainer: str, proposer: str, approver: str, proposer_made_by: Maker, approver_made_by: Maker
 ) -> None:
     """Refuses an approval that is not by a second person.
 
@@ -130,9 +130,9 @@ def check_approver(
     the other: who made an account has seen its first password, and could be both persons (S6).
     """
     if approver == gainer:
-        raise NotAllowed("proposal_id", "approved by somebody other than the one who gains (S6)")
+        raise NotAllowed(field, "approved by somebody other than the one who gains (S6)")
     check_second_person(
-        field="proposal_id",
+        field=field,
         proposer=proposer,
         approver=approver,
         proposer_made_by=proposer_made_by,

@@ -66,7 +66,7 @@ class GrantHandlers:
             proposal = await store.find_proposal(connection, proposal_id)
             if proposal is None:
                 raise NotFound("proposal_id", "a proposal that exists")
-            await self._check(connection, [proposal], by)
+            await self._check(connection, [proposal], by, field="proposal_id")
             if proposal.approved_by is not None:
                 raise Conflict("proposal_id", "a proposal that waits for approval: this one was approved")
             return await self._grant(connection, proposal, by)
@@ -125,7 +125,7 @@ class GrantHandlers:
             proposals = await _import(connection, import_id)
             if _digest(proposals) != digest.lower():
                 raise Conflict("digest", "that of the import as it is: look at it again")
-            await self._check(connection, proposals, by)
+            await self._check(connection, proposals, by, field="import_id")
         waiting = [proposal for proposal in proposals if proposal.approved_by is None]
         done = len(proposals) - len(waiting)
         for proposal in waiting:
@@ -155,15 +155,19 @@ class GrantHandlers:
             next_page_token=found[size - 1].account if len(found) > size else "",
         )
 
-    async def _check(self, connection: AsyncConnection, proposals: Sequence[store.Proposal], by: str) -> None:
-        """Refuses unless this person may approve every one of the proposals, and they are still meant."""
+    async def _check(
+        self, connection: AsyncConnection, proposals: Sequence[store.Proposal], by: str, *, field: str
+    ) -> None:
+        """Refuses unless this person may approve every one of the proposals, and they are still meant.
+        `field` names them in the request."""
         names = {by, *(proposal.proposed_by for proposal in proposals)}
         persons = await store.find_accounts(connection, names)
         for proposal in proposals:
             proposer, approver = persons.get(proposal.proposed_by), persons.get(by)
             if proposer is None or approver is None:
-                raise NotFound("proposal_id", "proposed and approved by accounts that exist")
+                raise NotFound(field, "proposed and approved by accounts that exist")
             decide.check_approver(
+                field=field,
                 gainer=proposal.account,
                 proposer=proposal.proposed_by,
                 approver=by,
@@ -172,9 +176,7 @@ class GrantHandlers:
             )
             too_old = self._now_ms() - proposal.proposed_at_ms > PROPOSAL_LIFE_MS
             if proposal.approved_by is None and (proposer.revoked or proposal.ended or too_old):
-                raise Conflict(
-                    "proposal_id", "a proposal of this week by an account in force: propose it anew"
-                )
+                raise Conflict(field, "a proposal of this week by an account in force: propose it anew")
 
     async def _grant(self, connection: AsyncConnection, proposal: store.Proposal, by: str) -> str:
         """Approves one proposal and puts it into force; returns the first password, empty where the account

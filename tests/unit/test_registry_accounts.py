@@ -71,6 +71,7 @@ def approve(
     approver: str, *, proposer_made_by: Maker | None = None, approver_made_by: Maker | None = None
 ) -> None:
     check_approver(
+        field="import_id",
         gainer="chen",
         proposer="wang",
         approver=approver,
@@ -89,7 +90,7 @@ def test_who_proposed_does_not_approve() -> None:
 
 
 def test_who_gains_does_not_approve() -> None:
-    with pytest.raises(NotAllowed):
+    with pytest.raises(NotAllowed, match="import_id"):
         approve("chen")
 
 
