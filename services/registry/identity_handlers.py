@@ -224,6 +224,8 @@ class IdentityHandlers:
                     if await account_store.find_account(connection, request.account, lock=True) is None:
                         raise NotFound("account", "an account that exists")
                     await account_store.mark_revoked(connection, request.account, now_ms)
+                    # Else an approval of last week's proposal would bring the person back.
+                    await account_store.end_proposals(connection, request.account, now_ms)
                 case "terminal_id":
                     subject = f"terminal:{request.terminal_id}"
                     if not await identities.terminal_exists(connection, request.terminal_id):

@@ -119,6 +119,8 @@ async def _take_over_revocations(
         kind, _, name = told.subject.partition(":")
         if kind == "account" and not told.reinstated:
             await account_store.mark_revoked(connection, name, now_ms)
+            # They ended with the access; the backup has them waiting.
+            await account_store.end_proposals(connection, name, now_ms)
         # Roles and passwords are on no topic: of who returned or changed since, a person has to look.
         action = "ChangedSinceBackup" if told.reinstated else "Revoked"
         await audit.record(connection, action=action, actor=ACTOR, subject=told.subject, reason=_REASON)

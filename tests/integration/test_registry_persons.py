@@ -238,6 +238,21 @@ async def test_two_persons_bring_a_revoked_account_back_with_a_new_password(
     assert not revocations.is_revoked(verifier("registry").verify(new_token))
 
 
+async def test_s6_what_was_proposed_before_a_revocation_does_not_undo_it(
+    registry: RunningRegistry, unique: Unique
+) -> None:
+    account = unique("undone")
+    await new_account(registry, account)
+    roles = [access_pb2.ROLE_OFFICER]
+    proposed = await registry.call(
+        "ProposeAccount", registry_pb2.ProposeAccountRequest(account=account, roles=roles)
+    )
+    await registry.call("Revoke", registry_pb2.RevokeRequest(account=account, reason="phone lost"))
+    request = registry_pb2.ApproveAccountRequest(proposal_id=proposed.proposal_id)
+    refused = await refusal(registry.call("ApproveAccount", request, as_account="editor-2"))
+    assert refused.code() is grpc.StatusCode.FAILED_PRECONDITION
+
+
 async def test_tokens_with_the_roles_of_before_end_when_roles_change(
     registry: RunningRegistry, unique: Unique
 ) -> None:
