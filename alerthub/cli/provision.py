@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -14,6 +15,7 @@ import typer
 
 from alerthub.api.v1 import access_pb2
 from alerthub.cli.context import DEFAULT_DATA, DataOption, JsonOption, fail
+from alerthub.domain.accounts import ACCOUNT_PATTERN
 from alerthub.domain.errors import AlertHubError, Refuse, Retry
 from alerthub.embedded.folder import HubFolder
 from alerthub.provision import broker, database, pki
@@ -80,14 +82,15 @@ def files_command(
     passwords (secrets/kafka-gateway.password, ...) there first. A second run changes nothing.
     """
     try:
-        if "{name}" not in host:
-            raise Refuse("--host", "a pattern with {name} in it")
+        if "{name}" not in host or set(host.replace("{name}", "")) & set("{}"):
+            raise Refuse("--host", "a pattern with {name} in it, and no other braces")
         plan = FilesPlan(host=host, hosts=_hosts(names or []), accounts=_accounts(accounts or []))
         changes = provision_files(HubFolder(data), plan, shares=shares, now=pki.utc_now())
     except AlertHubError as error:
         fail(error, as_json=as_json)
     except OSError as error:
-        fail(Refuse(str(error.filename), f"a file or folder that may be written ({error.strerror})"))
+        refused = Refuse(str(error.filename), f"a file or folder that may be written ({error.strerror})")
+        fail(refused, as_json=as_json)
     _show(changes, as_json=as_json)
 
 
@@ -200,15 +203,19 @@ def _hosts(names: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _accounts(wanted: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    accounts = []
+    accounts: dict[str, tuple[str, ...]] = {}
     for text in wanted:
         name, equals, roles = text.partition("=")
         if not (name and equals and roles):
             raise Refuse("--account", "NAME=ROLE[,ROLE], such as chief=registry-editor")
-        accounts.append((name, tuple(_role(role) for role in roles.split(","))))
+        if not re.fullmatch(ACCOUNT_PATTERN, name):
+            raise Refuse("--account", "a name of small letters, digits, dots, hyphens and underscores")
+        if name in accounts:
+            raise Refuse("--account", f"each person once: {name} comes twice")
+        accounts[name] = tuple(_role(role) for role in roles.split(","))
     if len(accounts) == 1:
         raise Refuse("--account", "at least two persons: nobody does anything that matters alone")
-    return tuple(accounts) or FIRST_ADMINISTRATORS
+    return tuple(accounts.items()) or FIRST_ADMINISTRATORS
 
 
 def _role(name: str) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from alerthub.domain.errors import Conflict, NotAllowed, Refuse
 
+ACCOUNT_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
+"""What an account may be called, as a regular expression; the API says the same."""
 FREE_FAILURES = 4
 """Wrong passwords in a row without consequence: people mistype."""
 FIRST_LOCK_MS = 30_000

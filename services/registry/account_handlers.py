@@ -34,7 +34,7 @@ _REFUSED = "the account or the password is wrong, or the account is locked or re
 
 
 class _BootstrapAccount(BaseModel):
-    account: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")
+    account: str = Field(pattern=decide.ACCOUNT_PATTERN)
     password: str = Field(min_length=12, max_length=256)
     roles: list[str] = Field(min_length=1, max_length=8)
 

@@ -172,9 +172,12 @@ def test_the_first_accounts_are_two_administrators_with_passwords_of_their_own(
         (["--account", "chief=registry-editor"], "--account"),
         (["--account", "chief=king", "--account", "b=operator"], "--account"),
         (["--account", "chief"], "--account"),
+        (["--account", "chief=registry-editor", "--account", "chief=registry-editor"], "--account"),
+        (["--account", "Chief=registry-editor", "--account", "deputy=registry-editor"], "--account"),
         (["--name", "gateway"], "--name"),
         (["--name", "gatewya=host.example"], "--name"),
         (["--host", "alerthub"], "--host"),
+        (["--host", "{name}.{zone}"], "--host"),
     ],
 )
 def test_wrong_input_is_refused_by_its_field_and_makes_nothing(
