@@ -35,6 +35,8 @@ _DIGEST = ec.ECDSA(hashes.SHA256())
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 _PART = re.compile(r"[a-z]{1,32}\.sealed")
 _MAXIMUM_BYTES = 64 * 1024
+_LATEST_MS = 253_402_300_799_999
+"""The end of the year 9999, after which nothing shows a date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +138,13 @@ def _parsed(content: Any) -> Manifest:
     schemas = tuple(SchemaState(**each) for each in content.pop("schemas"))
     parts = tuple(Part(**each) for each in content.pop("parts"))
     manifest = Manifest(schemas=schemas, parts=parts, **content)
-    numbers = [manifest.taken_at_ms, manifest.expires_at_ms]
+    times = [manifest.taken_at_ms, manifest.expires_at_ms]
+    numbers = [*times, *(part.sealed_bytes for part in parts)]
     numbers += [number for each in schemas for number in (each.newest_audit_ms, each.last_link)]
     if not all(type(number) is int and 0 <= number < 2**63 for number in numbers):
         raise ValueError("a number is none")
+    if max(times) > _LATEST_MS:
+        raise ValueError("no time of a calendar")
     if _ID.fullmatch(manifest.backup_id) is None:
         raise ValueError("no id of a backup")
     # Names become paths.

@@ -88,7 +88,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> HubFolder:
     return folder
 
 
-def write_backup(hub: HubFolder, to: Path, *, name: str = "alerthub-a", expires_at_ms: int = 2**50) -> Path:
+def write_backup(hub: HubFolder, to: Path, *, name: str = "alerthub-a", expires_at_ms: int = 2**47) -> Path:
     folder = to / name
     folder.mkdir(parents=True)
     parts = []
@@ -174,6 +174,19 @@ def test_a_manifest_that_is_none_is_refused(
     (folder / FILE_NAME).write_bytes(text)
     with pytest.raises(Refuse):
         read(folder)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"expires_at_ms": 2**62}, {"parts": [{"name": "a.sealed", "sealed_bytes": "1", "sha256": ""}]}],
+)
+def test_a_manifest_with_a_number_that_is_none_is_refused(
+    hub: HubFolder, tmp_path: Path, changed: dict[str, object]
+) -> None:
+    path = write_backup(hub, tmp_path) / FILE_NAME
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    with pytest.raises(Refuse, match="format 1"):
+        read(path.parent)
 
 
 def test_another_keepers_key_is_refused_by_name(hub: HubFolder, tmp_path: Path) -> None:
