@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from prometheus_client import Counter
 
+from alerthub.domain.resources import Action, Kind
+
 resources_changed = Counter(
     "alerthub_registry_resources_changed_total", "Resources created or updated.", ["kind", "action"]
 )
+for _kind in Kind:
+    for _action in (Action.CREATE, Action.UPDATE):
+        # A counter that begins with its first event hides it from `increase`.
+        resources_changed.labels(_kind.value, _action.value)
 sign_ins = Counter(
     "alerthub_registry_sign_ins_total",
     "Sign-ins by outcome: accepted, wrong, locked, revoked, unknown, too_often.",

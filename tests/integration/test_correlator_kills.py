@@ -13,7 +13,11 @@ import pytest
 from correlator_city import DWELL_SECONDS, PARTITIONS, City, Kafka, Reader, alerts_of, batch_of, now_ms
 from correlator_processes import Correlator, Environment
 
+from alerthub import kafka as kafka_of
+from alerthub import kafka_positions
 from alerthub.settings import KafkaSettings
+from services.correlator.application import APPLICATION_ID
+from services.correlator.consumer import OBSERVATIONS
 
 KILLS_EACH = 10
 TICK_SECONDS = 0.1
@@ -136,6 +140,19 @@ async def settled(correlators: list[Correlator]) -> None:
     await until(all_held)
 
 
+async def nothing_is_left(settings: KafkaSettings) -> None:
+    """Returns once all that was sent before is applied and acknowledged, also what other tests left."""
+    reader, admin = kafka_of.offsets_reader(settings, APPLICATION_ID), kafka_of.administrator(settings)
+    places = [(OBSERVATIONS, partition) for partition in range(PARTITIONS)]
+
+    async def acknowledged() -> bool:
+        ends = await asyncio.to_thread(kafka_positions.ends, admin, places)
+        done = await asyncio.to_thread(kafka_positions.committed, reader, places)
+        return all(done.get(place, 0) >= end for place, end in ends.items())
+
+    await until(acknowledged)
+
+
 async def complete(correlators: list[Correlator], received: int) -> bool:
     return (await ledger_of(correlators)).get("received", 0) >= received
 
@@ -233,7 +250,10 @@ async def test_a_worker_that_stood_still_and_lost_its_partitions_changes_nothing
 
 
 async def test_correlators_replaced_one_by_one_and_back_lose_nothing_and_double_nothing(
-    kafka: Kafka, correlators: list[Correlator], unique: Callable[[str], str]
+    kafka: Kafka,
+    correlators: list[Correlator],
+    unique: Callable[[str], str],
+    kafka_settings: Callable[[str], KafkaSettings],
 ) -> None:
     # given two correlators of this release in a stream
     cities = [City(unique("district")) for _ in range(6)]
@@ -242,6 +262,7 @@ async def test_correlators_replaced_one_by_one_and_back_lose_nothing_and_double_
     for one in correlators:
         one.start()
     await settled(correlators)
+    await nothing_is_left(kafka_settings("correlator"))
     before = await ledger_of(correlators)
     stream, ended = Stream(kafka, cities), asyncio.Event()
     async with kafka.reader("dispatch", "alerts") as alerts:
