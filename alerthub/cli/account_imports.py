@@ -22,6 +22,7 @@ from alerthub.cli.context import CALL_SECONDS, DEFAULT_DATA, AccountOption, Data
 from alerthub.cli.csv_table import Column, Problems, read_table, write_table
 from alerthub.cli.identities import accounts
 from alerthub.cli.registry_calls import OptionalAccount, call, registry
+from alerthub.cli.role_words import ROLE_OF_WORD, word_of
 from alerthub.domain.accounts import Grant, digest_of
 from alerthub.domain.errors import Refuse
 
@@ -71,7 +72,7 @@ class Change:
 
 
 def _spoken(roles: Sequence[str]) -> str:
-    return ", ".join(role.removeprefix("ROLE_").lower().replace("_", "-") for role in roles)
+    return ", ".join(word_of(role) for role in roles)
 
 
 @imports.command("accounts")
@@ -123,7 +124,7 @@ def import_accounts(
 def read_grants(path: Path, problems: Problems, *, encoding: str = "") -> list[Grant]:
     """The file's accounts, each once. Lines of accounts that have left are passed over."""
     table = read_table(path, COLUMNS, problems, encoding=encoding)
-    known = {name: name for name in _roles()} | CHINESE_ROLES
+    known = ROLE_OF_WORD | {chinese: ROLE_OF_WORD[word] for chinese, word in CHINESE_ROLES.items()}
     lines: dict[str, int] = {}
     grants = []
     for row in table.rows:
@@ -141,13 +142,8 @@ def read_grants(path: Path, problems: Problems, *, encoding: str = "") -> list[G
         lines[name] = row.line
         if row.get(STATE.name) == "left" or row.line in problems.lines:
             continue
-        numbers = {f"ROLE_{known[role].upper().replace('-', '_')}" for role in roles}
-        grants.append(Grant(name, tuple(sorted(numbers))))
+        grants.append(Grant(name, tuple(sorted({known[role] for role in roles}))))
     return grants
-
-
-def _roles() -> list[str]:
-    return [name.removeprefix("ROLE_").lower().replace("_", "-") for name in access_pb2.Role.keys()[1:]]
 
 
 def changes_of(wanted: Sequence[Grant], there: dict[str, registry_pb2.ListedAccount]) -> list[Change]:

@@ -25,6 +25,7 @@ from alerthub.cli.context import (
     run,
 )
 from alerthub.cli.registry_calls import OptionalAccount, call
+from alerthub.cli.role_words import ROLE_OF_WORD
 from alerthub.domain.errors import Refuse
 from alerthub.domain.http_digest import password_of as password_of_digest
 from alerthub.embedded.folder import HubFolder
@@ -212,13 +213,9 @@ def propose_command(
 
 
 def _role(name: str) -> access_pb2.Role.ValueType:
-    known = {
-        each.removeprefix("ROLE_").lower().replace("_", "-"): access_pb2.Role.Value(each)
-        for each in access_pb2.Role.keys()[1:]
-    }
-    if name not in known:
-        fail(Refuse("--role", f"one of {', '.join(known)}"))
-    return known[name]
+    if name not in ROLE_OF_WORD:
+        fail(Refuse("--role", f"one of {', '.join(ROLE_OF_WORD)}"))
+    return access_pb2.Role.Value(ROLE_OF_WORD[name])
 
 
 @accounts.command("approve")

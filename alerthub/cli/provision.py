@@ -13,8 +13,8 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from alerthub.api.v1 import access_pb2
 from alerthub.cli.context import DEFAULT_DATA, DataOption, JsonOption, fail
+from alerthub.cli.role_words import ROLE_OF_WORD
 from alerthub.domain.accounts import ACCOUNT_PATTERN
 from alerthub.domain.errors import AlertHubError, Refuse, Retry
 from alerthub.embedded.folder import HubFolder
@@ -219,11 +219,9 @@ def _accounts(wanted: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 
 def _role(name: str) -> str:
-    known = access_pb2.Role.keys()[1:]
-    role = f"ROLE_{name.upper().replace('-', '_')}"
-    if role not in known:
-        spoken = ", ".join(each.removeprefix("ROLE_").lower().replace("_", "-") for each in known)
-        raise Refuse("--account", f"roles among {spoken}")
+    role = ROLE_OF_WORD.get(name.lower().replace("_", "-"))
+    if role is None:
+        raise Refuse("--account", f"roles among {', '.join(ROLE_OF_WORD)}")
     return role
 
 
