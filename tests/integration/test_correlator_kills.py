@@ -13,11 +13,10 @@ import pytest
 from correlator_city import DWELL_SECONDS, PARTITIONS, City, Kafka, Reader, alerts_of, batch_of, now_ms
 from correlator_processes import Correlator, Environment
 
-from alerthub import kafka as kafka_of
-from alerthub import kafka_positions
 from alerthub.settings import KafkaSettings
 from services.correlator.application import APPLICATION_ID
 from services.correlator.consumer import OBSERVATIONS
+from services.correlator.positions import Positions
 
 KILLS_EACH = 10
 TICK_SECONDS = 0.1
@@ -142,13 +141,11 @@ async def settled(correlators: list[Correlator]) -> None:
 
 async def nothing_is_left(settings: KafkaSettings) -> None:
     """Returns once all that was sent before is applied and acknowledged, also what other tests left."""
-    reader, admin = kafka_of.offsets_reader(settings, APPLICATION_ID), kafka_of.administrator(settings)
-    places = [(OBSERVATIONS, partition) for partition in range(PARTITIONS)]
+    positions = Positions(settings, topic=OBSERVATIONS, group=APPLICATION_ID)
 
     async def acknowledged() -> bool:
-        ends = await asyncio.to_thread(kafka_positions.ends, admin, places)
-        done = await asyncio.to_thread(kafka_positions.committed, reader, places)
-        return all(done.get(place, 0) >= end for place, end in ends.items())
+        found = await positions.read(range(PARTITIONS))
+        return all((one.committed or 0) >= one.end for one in found.values())
 
     await until(acknowledged)
 
