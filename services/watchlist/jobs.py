@@ -15,6 +15,7 @@ from alerthub.domain import watchlist
 from alerthub.domain.errors import AlertHubError
 from alerthub.domain.matching import Step
 from alerthub.keys import KeyProvider
+from alerthub.outbox import Message, enqueue_all
 from alerthub.postgres import transaction
 from alerthub.telemetry import logger
 from services.watchlist import key_store, metrics, store
@@ -112,7 +113,7 @@ class Jobs:
                 categories = await store.categories(connection)
                 found = await store.overdue(connection, now_ms=time_ms, limit=BATCH)
                 publication = self._publisher.at(matching, now_ms=time_ms)
-                messages: list[tuple[str, bytes | None, int]] = []
+                messages: list[Message] = []
                 for stored in found:
                     expired = watchlist.expire(stored.entry, now_ms=time_ms)
                     await store.save(connection, expired)
@@ -120,12 +121,12 @@ class Jobs:
                         value = publication.value(
                             replace(stored, entry=expired), categories[expired.category]
                         )
-                        messages.append((expired.entry_id, value, expired.version))
+                        messages.append(Message("watchlist", expired.entry_id, expired.version, value))
                     await audit.record(
                         connection, action="EntryExpired", actor=ACTOR, subject=f"entry:{expired.entry_id}"
                     )
                     metrics.changes.labels("expired", expired.category).inc()
-                await store.enqueue_many(connection, "watchlist", messages)
+                await enqueue_all(connection, messages)
             ended += len(found)
             if len(found) < BATCH:
                 return ended
@@ -163,14 +164,14 @@ class Jobs:
                     for stored in found
                 ]
                 await store.note_keyed(connection, [stored.entry for stored in newer], epoch=epoch)
-                await store.enqueue_many(
+                await enqueue_all(
                     connection,
-                    "watchlist",
                     [
-                        (
+                        Message(
+                            "watchlist",
                             stored.entry.entry_id,
-                            publication.value(stored, categories[stored.entry.category]),
                             stored.entry.version,
+                            publication.value(stored, categories[stored.entry.category]),
                         )
                         for stored in newer
                     ],
@@ -196,8 +197,9 @@ class Jobs:
             ]
             for entry in removable:
                 await store.save(connection, entry, on_topic=False)
-            await store.enqueue_many(
-                connection, "watchlist", [(entry.entry_id, None, entry.version + 1) for entry in removable]
+            await enqueue_all(
+                connection,
+                [Message("watchlist", entry.entry_id, entry.version + 1, None) for entry in removable],
             )
         return len(removable)
 

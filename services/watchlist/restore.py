@@ -16,6 +16,7 @@ from alerthub import audit, restored
 from alerthub.api.v1 import watchlist_pb2
 from alerthub.domain import watchlist
 from alerthub.domain.watchlist import EntryStatus
+from alerthub.outbox import Message, enqueue_all
 from alerthub.postgres import transaction
 from alerthub.replica import CompactedReplica, VersionedTable
 from alerthub.settings import KafkaSettings
@@ -94,13 +95,18 @@ async def catch_up(engine: AsyncEngine, publisher: Publisher, published: Publish
     async with transaction(engine) as connection:
         for batch in _batches(unknown):
             # Nobody knows any more why these were listed: they end for everybody, then leave the topic.
-            ended = [
-                (key, _withdrawn(key, published.entries[key][0] + 1), published.entries[key][0] + 1)
-                for key in batch
-            ]
-            await store.enqueue_many(connection, "watchlist", ended)
-            gone = [(key, None, version + 1) for key, _, version in ended]
-            await store.enqueue_many(connection, "watchlist", gone)
+            versions_told = {key: published.entries[key][0] + 1 for key in batch}
+            await enqueue_all(
+                connection,
+                [
+                    Message("watchlist", key, version, _withdrawn(key, version))
+                    for key, version in versions_told.items()
+                ],
+            )
+            await enqueue_all(
+                connection,
+                [Message("watchlist", key, version + 1, None) for key, version in versions_told.items()],
+            )
         await audit.record(
             connection,
             action="RestoredStateFound",
@@ -121,7 +127,7 @@ async def _take_over(
         matching = await key_store.matching_for_publishing(connection)
         categories = await store.categories(connection)
         publication = publisher.at(matching, now_ms=now_ms)
-        messages: list[tuple[str, bytes | None, int]] = []
+        messages: list[Message] = []
         for entry_id in entry_ids:
             stored = await store.entry_for_change(connection, entry_id)
             version, status = published.entries[entry_id]
@@ -132,8 +138,8 @@ async def _take_over(
                 continue
             await store.save(connection, entry, newest_epoch=matching.epochs[-1], on_topic=True)
             value = publication.value(replace(stored, entry=entry), categories[entry.category])
-            messages.append((entry_id, value, entry.version))
-        await store.enqueue_many(connection, "watchlist", messages)
+            messages.append(Message("watchlist", entry_id, entry.version, value))
+        await enqueue_all(connection, messages)
 
 
 def _withdrawn(entry_id: str, version: int) -> bytes:

@@ -25,7 +25,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerthub.domain.errors import Conflict, NotFound, Refuse
 from alerthub.domain.watchlist import Category, Entry, EntryStatus, Grounds, Policy
-from alerthub.outbox import Message, enqueue_all
 from alerthub.postgres import lock_number
 from services.watchlist.tables import category, command, entry, mask_use, outbox
 
@@ -327,10 +326,3 @@ async def finish_command(connection: AsyncConnection, *, command_id: str, respon
     await connection.execute(
         update(command).where(command.c.command_id == command_id).values(response=response)
     )
-
-
-async def enqueue_many(
-    connection: AsyncConnection, topic: str, messages: Sequence[tuple[str, bytes | None, int]]
-) -> None:
-    """`alerthub.outbox.enqueue_all` for (key, value, version) of one topic."""
-    await enqueue_all(connection, [Message(topic, key, version, value) for key, value, version in messages])

@@ -30,10 +30,9 @@ from alerthub import kafka
 from alerthub.api.v1 import common_pb2, registry_pb2, watchlist_pb2
 from alerthub.domain.identifiers import IdentifierKind
 from alerthub.grpc_errors import field_violations
-from alerthub.outbox import CHANNEL
+from alerthub.outbox import CHANNEL, Message, enqueue_all
 from alerthub.postgres import transaction, violated_constraint
 from alerthub.settings import PostgresSettings
-from services.watchlist import store
 
 PLATE = "冀RA8HK5"
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -336,7 +335,7 @@ async def test_watchlist_what_a_job_publishes_of_many_entries_wakes_the_relay(
 
     # when entries leave the topic together
     async with transaction(hub.service.engine) as connection:
-        await store.enqueue_many(connection, "watchlist", [(f"gone-{number}", None, 1) for number in (1, 2)])
+        await enqueue_all(connection, [Message("watchlist", f"gone-{number}", 1, None) for number in (1, 2)])
 
     # then nobody waits for the next poll
     async with asyncio.timeout(10):
