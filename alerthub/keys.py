@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from alerthub.domain.errors import Retry
+from alerthub.durable_files import synchronise_folder
 from alerthub.sealing import CannotOpenError, Recipient, generate_private_key, public_key_of
 from alerthub.tokens import EPOCH_KEY_BYTES
 
@@ -196,7 +197,7 @@ class FileKeyProvider:
             return False
         finally:
             temporary.unlink()
-            _synchronise(path.parent)
+            synchronise_folder(path.parent)
         return True
 
     def _destroy(self, kind: str, name: str) -> None:
@@ -209,7 +210,7 @@ class FileKeyProvider:
             path.unlink()
         except FileNotFoundError:
             return  # another instance was first
-        _synchronise(path.parent)
+        synchronise_folder(path.parent)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -236,14 +237,6 @@ class _Stored:
             valid_until_ms=int(content["valid_until_ms"]),
             destroy_at_ms=int(content["destroy_at_ms"]),
         )
-
-
-def _synchronise(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _printable(name: str) -> str:

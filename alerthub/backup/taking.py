@@ -40,6 +40,7 @@ from alerthub.backup.manifest import (
 from alerthub.backup.place import HubPlace
 from alerthub.backup.sealed_stream import SealingWriter, part_key
 from alerthub.domain.errors import Refuse
+from alerthub.durable_files import synchronise_folder
 from alerthub.embedded.folder import write_file
 from alerthub.evidence import EvidenceStore
 from alerthub.provision.database import ROLES
@@ -109,7 +110,7 @@ async def take(place: HubPlace, to: Path, public_key: bytes, *, kept_days: int, 
         write_file(unfinished / FILE_NAME, manifest.to_json(), mode=0o600)
         whole = to / f"{_PREFIX}{backup_id}"
         unfinished.rename(whole)
-        _synchronise(to)
+        synchronise_folder(to)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
@@ -241,11 +242,3 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     entry = tarfile.TarInfo(name)
     entry.size = len(content)
     archive.addfile(entry, io.BytesIO(content))
-
-
-def _synchronise(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
