@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -246,6 +246,18 @@ class CompactedReplica:
 
 
 Value = TypeVar("Value")
+
+
+async def read_to_end(replicas: Sequence[CompactedReplica]) -> None:
+    """Has each apply what its topic holds now, and ends it. Waits for a broker that is starting."""
+    for replica in replicas:
+        await replica.start()
+    try:
+        for replica in replicas:
+            await replica.wait_until_caught_up()
+    finally:
+        for replica in replicas:
+            await replica.stop()
 
 
 class VersionedTable(Generic[Value]):

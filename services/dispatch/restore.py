@@ -19,7 +19,7 @@ from alerthub.domain import alerts as domain
 from alerthub.domain.alert_restore import after_restore
 from alerthub.evidence import EvidenceStore
 from alerthub.postgres import sql, transaction
-from alerthub.replica import CompactedReplica
+from alerthub.replica import CompactedReplica, read_to_end
 from alerthub.settings import KafkaSettings
 from alerthub.telemetry import logger
 from services.dispatch.rows import INSERT_ALERT, UPDATE_ALERT, StoredAlert, inserted_values, updated_values
@@ -70,12 +70,7 @@ async def read_told(settings: KafkaSettings, *, client_id: str) -> Told:
             alerts[event.alert.alert_id] = event.alert
         newest[0] = max(newest[0], event.occurred_at_ms)
 
-    replica = CompactedReplica(settings, TOPIC, client_id=client_id, apply=note)
-    await replica.start()
-    try:
-        await replica.wait_until_caught_up()
-    finally:
-        await replica.stop()
+    await read_to_end([CompactedReplica(settings, TOPIC, client_id=client_id, apply=note)])
     return Told(alerts, newest[0])
 
 

@@ -18,7 +18,7 @@ from alerthub import resource_wire as wire
 from alerthub.api.v1 import registry_pb2
 from alerthub.domain.resources import CheckAuthorisation, Key, Kind, LifeStatus, Resource, Shift, key_of
 from alerthub.postgres import transaction
-from alerthub.replica import CompactedReplica, VersionedTable
+from alerthub.replica import CompactedReplica, VersionedTable, read_to_end
 from alerthub.settings import KafkaSettings
 from alerthub.telemetry import logger
 from services.registry import account_store, store
@@ -59,14 +59,7 @@ async def read_published(settings: KafkaSettings, *, client_id: str) -> Publishe
             (REVOCATIONS, revocations),
         )
     ]
-    for replica in replicas:
-        await replica.start()
-    try:
-        for replica in replicas:
-            await replica.wait_until_caught_up()
-    finally:
-        for replica in replicas:
-            await replica.stop()
+    await read_to_end(replicas)
     return Published(
         resources={kind: dict(table.items()) for kind, table in tables.items()},
         revocations=dict(revocations.items()),

@@ -18,7 +18,7 @@ from alerthub.domain import watchlist
 from alerthub.domain.watchlist import EntryStatus
 from alerthub.outbox import Message, enqueue_all
 from alerthub.postgres import transaction
-from alerthub.replica import CompactedReplica, VersionedTable
+from alerthub.replica import CompactedReplica, VersionedTable, read_to_end
 from alerthub.settings import KafkaSettings
 from alerthub.telemetry import logger
 from services.watchlist import key_store, store
@@ -47,14 +47,7 @@ async def read_published(settings: KafkaSettings, *, client_id: str) -> Publishe
         CompactedReplica(settings, "watchlist", client_id=client_id, apply=entries.apply),
         CompactedReplica(settings, "matching", client_id=client_id, apply=configurations.apply),
     ]
-    for replica in replicas:
-        await replica.start()
-    try:
-        for replica in replicas:
-            await replica.wait_until_caught_up()
-    finally:
-        for replica in replicas:
-            await replica.stop()
+    await read_to_end(replicas)
     return Published(
         entries={key: (entries.version(key), status) for key, status in entries.items()},
         matching_version=configurations.version(MATCHING_KEY),
