@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +19,14 @@ from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 import grpc
+import typer
+from click.testing import Result
+from typer.testing import CliRunner
 
 from alerthub import kafka
 from alerthub.api.v1 import registry_pb2, registry_pb2_grpc
 from alerthub.embedded.environment import service_environment
+from alerthub.embedded.folder import HubFolder
 from alerthub.embedded.infrastructure import Infrastructure
 from alerthub.embedded.processes import free_ports
 from alerthub.grpc_client import person_channel
@@ -249,6 +254,29 @@ def running_registry(infrastructure: Infrastructure, folder: Path) -> Iterator[R
         yield registry
     finally:
         registry.stop()
+
+
+def data_folder(registry: RunningRegistry, folder: Path, **addresses: str) -> Path:
+    """A data folder as `alerthub up` leaves it, of a hub that has a registry, and what else `addresses`
+    names."""
+    data = HubFolder(folder)
+    data.create()
+    shutil.copy(registry.ca_file, data.ca_file)
+    shutil.copy(registry.environment["ALERTHUB_BOOTSTRAP_ACCOUNTS_FILE"], data.accounts_file)
+    data.write_hub({"addresses": {"registry_person": registry.person_address, **addresses}})
+    return data.root
+
+
+def command_line(data: Path, *parts: Callable[[typer.Typer], None]) -> Callable[..., Result]:
+    """Runs commands of these parts of the command line on the data folder; `answer` is what is typed."""
+    app = typer.Typer()
+    for register in parts:
+        register(app)
+
+    def command(*arguments: str, answer: str = "") -> Result:
+        return CliRunner().invoke(app, [*arguments, "--data", str(data)], input=answer)
+
+    return command
 
 
 def _recreate_topics(infrastructure: Infrastructure, names: Sequence[str]) -> None:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from click.testing import Result
 from registry_city import jurisdiction
-from registry_hub import RunningRegistry, running_registry
-from typer.testing import CliRunner
+from registry_hub import RunningRegistry, command_line, data_folder, running_registry
 
 from alerthub.cli import bulk
-from alerthub.embedded.folder import HubFolder
 from alerthub.embedded.infrastructure import Infrastructure
 
 Run = Callable[..., Result]
@@ -41,18 +37,7 @@ async def city(hub: RunningRegistry, unique: Callable[[str], str]) -> str:
 
 @pytest.fixture(scope="module")
 def run(hub: RunningRegistry, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    folder = HubFolder(tmp_path_factory.mktemp("data"))
-    folder.create()
-    shutil.copy(hub.ca_file, folder.ca_file)
-    shutil.copy(hub.environment["ALERTHUB_BOOTSTRAP_ACCOUNTS_FILE"], folder.accounts_file)
-    folder.write_hub({"addresses": {"registry_person": hub.person_address}})
-    app = typer.Typer()
-    bulk.register(app)
-
-    def command(*arguments: str, answer: str = "") -> Result:
-        return CliRunner().invoke(app, [*arguments, "--data", str(folder.root)], input=answer)
-
-    return command
+    return command_line(data_folder(hub, tmp_path_factory.mktemp("data")), bulk.register)
 
 
 def as_json(result: Result) -> dict[str, Any]:

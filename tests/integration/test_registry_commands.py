@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 import stat
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,10 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from click.testing import Result
-from registry_hub import ROOT, RunningRegistry, running_registry
-from typer.testing import CliRunner
+from registry_hub import ROOT, RunningRegistry, command_line, data_folder, running_registry
 
 from alerthub.cli import apply
 from alerthub.embedded.folder import HubFolder
@@ -34,24 +31,12 @@ def registry(
 
 @pytest.fixture(scope="module")
 def data(registry: RunningRegistry, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder as `alerthub up` leaves it, of a hub that has a registry only."""
-    folder = HubFolder(tmp_path_factory.mktemp("data"))
-    folder.create()
-    shutil.copy(registry.ca_file, folder.ca_file)
-    shutil.copy(registry.environment["ALERTHUB_BOOTSTRAP_ACCOUNTS_FILE"], folder.accounts_file)
-    folder.write_hub({"addresses": {"registry_person": registry.person_address}})
-    return folder.root
+    return data_folder(registry, tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
 def run(data: Path) -> Run:
-    app = typer.Typer()
-    apply.register(app)
-
-    def command(*arguments: str, answer: str = "") -> Result:
-        return CliRunner().invoke(app, [*arguments, "--data", str(data)], input=answer)
-
-    return command
+    return command_line(data, apply.register)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -11,16 +10,13 @@ from pathlib import Path
 
 import grpc
 import pytest
-import typer
 from click.testing import Result
 from registry_city import device, jurisdiction, shift, unit
-from registry_hub import PASSWORD, RunningRegistry, running_registry
-from typer.testing import CliRunner
+from registry_hub import PASSWORD, RunningRegistry, command_line, data_folder, running_registry
 
 from alerthub.api.v1 import access_pb2, audit_pb2, audit_pb2_grpc, registry_pb2, registry_pb2_grpc
 from alerthub.cli import account_imports, bulk, identities
 from alerthub.domain.accounts import Grant, digest_of
-from alerthub.embedded.folder import HubFolder
 from alerthub.embedded.infrastructure import Infrastructure
 from alerthub.grpc_client import certificate_channel
 from alerthub.settings import TlsSettings
@@ -40,25 +36,12 @@ def registry(
 
 @pytest.fixture(scope="module")
 def data(registry: RunningRegistry, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = HubFolder(tmp_path_factory.mktemp("data"))
-    folder.create()
-    shutil.copy(registry.ca_file, folder.ca_file)
-    shutil.copy(registry.environment["ALERTHUB_BOOTSTRAP_ACCOUNTS_FILE"], folder.accounts_file)
-    folder.write_hub({"addresses": {"registry_person": registry.person_address}})
-    return folder.root
+    return data_folder(registry, tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
 def run(data: Path) -> Run:
-    app = typer.Typer()
-    identities.register(app)
-    bulk.register(app)
-    account_imports.register(app)
-
-    def command(*arguments: str, answer: str = "") -> Result:
-        return CliRunner().invoke(app, [*arguments, "--data", str(data)], input=answer)
-
-    return command
+    return command_line(data, identities.register, bulk.register, account_imports.register)
 
 
 def grants(*names: str, role: access_pb2.Role.ValueType = OFFICER) -> registry_pb2.ProposeAccountsRequest:

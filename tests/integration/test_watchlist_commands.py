@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -18,15 +18,12 @@ from urllib.request import urlopen
 
 import pytest
 import registry_hub
-import typer
 from click.testing import Result
-from registry_hub import ROOT, RunningRegistry, running_registry
-from typer.testing import CliRunner
+from registry_hub import ROOT, RunningRegistry, command_line, data_folder, running_registry
 from watchlist_support import empty_watchlist
 
 from alerthub.cli import watchlist
 from alerthub.embedded.environment import service_environment
-from alerthub.embedded.folder import HubFolder
 from alerthub.embedded.infrastructure import Infrastructure
 from alerthub.embedded.processes import free_ports
 
@@ -104,22 +101,10 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log_file: Path
 def run(
     registry: RunningRegistry, watchlist_log: tuple[Path, int], tmp_path_factory: pytest.TempPathFactory
 ) -> Run:
-    folder = HubFolder(tmp_path_factory.mktemp("data"))
-    folder.create()
-    shutil.copy(registry.ca_file, folder.ca_file)
-    shutil.copy(registry.environment["ALERTHUB_BOOTSTRAP_ACCOUNTS_FILE"], folder.accounts_file)
-    addresses = {
-        "registry_person": registry.person_address,
-        "watchlist_person": f"127.0.0.1:{watchlist_log[1]}",
-    }
-    folder.write_hub({"addresses": addresses})
-    app = typer.Typer()
-    watchlist.register(app)
-
-    def command(*arguments: str, answer: str = "") -> Result:
-        return CliRunner().invoke(app, ["watchlist", *arguments, "--data", str(folder.root)], input=answer)
-
-    return command
+    data = data_folder(
+        registry, tmp_path_factory.mktemp("data"), watchlist_person=f"127.0.0.1:{watchlist_log[1]}"
+    )
+    return partial(command_line(data, watchlist.register), "watchlist")
 
 
 def as_json(result: Result) -> dict[str, Any]:
