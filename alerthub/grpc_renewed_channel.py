@@ -13,9 +13,6 @@ import grpc
 
 from alerthub.grpc_credentials import FollowedFiles
 from alerthub.settings import TlsSettings
-from alerthub.telemetry import logger
-
-log = logger(__name__)
 
 LOOKED_AT_EVERY_SECONDS = 1.0
 """A look at three files costs some microseconds, and certificates are renewed hours before they end."""
