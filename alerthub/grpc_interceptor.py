@@ -174,6 +174,17 @@ def _single_values(metadata: Any) -> dict[str, str]:
     return {key: value for key, value in values.items() if key not in repeated}
 
 
+class _WritingContext:
+    """What a handler that writes for itself is given: its writes go the way of everybody's."""
+
+    def __init__(self, context: Context, write: Callable[[Any], Awaitable[None]]) -> None:
+        self._context = context
+        self.write = write
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+
 class _Call:
     """One RPC on its way through."""
 
@@ -265,17 +276,25 @@ class _Call:
         self._count(context, grpc.StatusCode.OK)
 
     async def _respond(self, request: Any, context: Context, reasons: list[str]) -> None:
-        responses = self._behaviour(self._incoming(request), context)
+        async def write(response: Any) -> None:
+            # Also before: whoever writes in a task of its own may not have been stopped yet.
+            require_open()
+            self._writing = True
+            await context.write(response)
+            self._writing = False
+            require_open()
+
+        def require_open() -> None:
+            if reasons:
+                raise _Told(WireError(grpc.StatusCode.UNAUTHENTICATED, reasons[0]))
+
+        responses = self._behaviour(self._incoming(request), _WritingContext(context, write))
         if inspect.isawaitable(responses):
             await responses
             return
         try:
             async for response in responses:
-                self._writing = True
-                await context.write(response)
-                self._writing = False
-                if reasons:
-                    raise _Told(WireError(grpc.StatusCode.UNAUTHENTICATED, reasons[0]))
+                await write(response)
         finally:
             await responses.aclose()
 

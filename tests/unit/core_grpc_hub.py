@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,10 +68,30 @@ class Patrol(patrol_pb2_grpc.PatrolServiceServicer):
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     while_writing: Callable[[], None] | None = None
     floods: bool = False
+    writes_itself: bool = False
+    """In a task of its own, as push does."""
     written: int = 0
 
-    async def Connect(  # noqa: N802
+    def Connect(  # noqa: N802
         self, requests: AsyncIterator[patrol_pb2.TerminalMessage], context: Any
+    ) -> AsyncIterator[patrol_pb2.HubMessage] | Awaitable[None]:
+        return self._written(requests, context) if self.writes_itself else self._echoes(requests)
+
+    async def _written(self, requests: AsyncIterator[patrol_pb2.TerminalMessage], context: Any) -> None:
+        async def write() -> None:
+            async for message in self._echoes(requests):
+                await context.write(message)
+
+        writer = asyncio.create_task(write())
+        try:
+            await asyncio.wait({writer})
+            writer.result()
+        finally:
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+
+    async def _echoes(
+        self, requests: AsyncIterator[patrol_pb2.TerminalMessage]
     ) -> AsyncIterator[patrol_pb2.HubMessage]:
         try:
             async for message in requests:

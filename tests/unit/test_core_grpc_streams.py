@@ -86,7 +86,9 @@ async def test_a_revocation_ends_open_streams_within_two_seconds(hub: Hub, subje
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-async def test_a_revocation_while_a_message_is_written_is_told_after_it(hub: Hub) -> None:
+@pytest.mark.parametrize("itself", [False, True], ids=["gRPC writes", "the handler writes"])
+async def test_a_revocation_while_a_message_is_written_is_told_after_it(hub: Hub, *, itself: bool) -> None:
+    hub.patrol.writes_itself = itself
     hub.patrol.while_writing = lambda: hub.revocations.put(RevocationEntry("terminal:T1", 1, 0))
     call = await open_stream(hub)
     async with asyncio.timeout(2):
@@ -95,9 +97,11 @@ async def test_a_revocation_while_a_message_is_written_is_told_after_it(hub: Hub
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
+@pytest.mark.parametrize("itself", [False, True], ids=["gRPC writes", "the handler writes"])
 async def test_a_revoked_terminal_that_does_not_read_is_cut(
-    hub: Hub, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, *, itself: bool
 ) -> None:
+    hub.patrol.writes_itself = itself
     monkeypatch.setattr(grpc_interceptor, "LAST_WRITE_SECONDS", 0.05)
     hub.patrol.floods = True
     await open_stream(hub)
