@@ -16,7 +16,7 @@ SETUP := .venv/.installed .venv/.jars $(WEB)/dist/.built
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup web browser prometheus dashboards screenshots demo test test-containers test-unit lint format protos selftest accept bench clean
+.PHONY: help setup web browser prometheus kubernetes dashboards screenshots demo test test-containers test-chart test-unit lint format protos selftest accept bench clean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ browser: ## Installs Chromium and a font for Chinese where they are missing and 
 prometheus: ## Fetches Prometheus's programs for the tests where they are missing; starts nothing
 	@tools/install_prometheus.sh
 
+kubernetes: setup ## Builds a real Kubernetes API server for the chart's tests: seven minutes the first time
+	@$(BIN)/python tools/build_kubernetes.py
+
 dashboards: setup ## Writes Grafana's dashboards and the objectives' rules from tools/dashboards
 	$(BIN)/python tools/generate_dashboards.py
 
@@ -76,6 +79,9 @@ export ALERTHUB_POSTGRES_IMAGE ?= alerthub-postgres:local
 
 test-containers: setup ## Passes the main job's integration tests with Kafka and PostgreSQL in containers
 	tools/container_engine.sh tools/test_containers.sh $(CONTAINER_TESTS:%=tests/integration/%.py)
+
+test-chart: kubernetes ## Installs the chart into a real API server. Not part of the whole run: a build comes before it
+	$(BIN)/pytest tests/chart
 
 test-unit: setup prometheus ## Passes the fast tests
 	$(BIN)/pytest tests/unit tests/contract -n auto

@@ -24,12 +24,14 @@ PODS = [*SERVICES, "provision"]
 Manifest = dict[str, Any]
 
 
-def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+def helm(*arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """The lock file's own, else one that is installed."""
     own = Path(sys.executable).with_name("helm")
     program = str(own) if own.exists() else shutil.which("helm")
     assert program, "helm is not installed: `make setup` installs it on Linux (x86-64), elsewhere see helm.sh"
-    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False, cwd=ROOT)
+    return subprocess.run(
+        [program, *arguments], capture_output=True, text=True, check=False, cwd=ROOT, env=environment
+    )
 
 
 def render(values: str = "minimal", *options: str) -> subprocess.CompletedProcess[str]:
