@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from alerthub.alert_events import AlertEventTail, TailedEvent
 from alerthub.api.v1 import alert_pb2
+from alerthub.domain.canary import is_canary
 from alerthub.domain.errors import Retry
 from alerthub.identity import NotAuthenticatedError
 from services.console import metrics, models
@@ -81,7 +82,7 @@ class Feed:
             for each in missed or ():
                 if self.ended.is_set():
                     break
-                if self._is_news(each):
+                if not is_canary(each.event.alert.category) and self._is_news(each):
                     yield _told(each)
             while not self.ended.is_set():
                 if time.monotonic() >= self._beat_at:
@@ -100,7 +101,7 @@ class Feed:
             unsubscribe()
 
     def _take(self, tailed: TailedEvent) -> None:
-        if self.ended.is_set():
+        if self.ended.is_set() or is_canary(tailed.event.alert.category):
             return
         if len(self._queue) >= self._feeds.queue_events:
             self.end(End("too_slow", "the page is too slow: it resumes where it was"))

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from alerthub.api.v1 import alert_pb2, registry_pb2, watchlist_pb2
+from alerthub.domain.canary import UNIT_KIND, is_canary
 from alerthub.domain.checklists import check_ticked
 from alerthub.domain.errors import AlertHubError, Conflict, NotAllowed, Retry
 from alerthub.identity import NotAuthenticatedError
@@ -93,7 +94,7 @@ class Handlers:
         )
         answer = await self._backends.call(session, "dispatch", self._backends.dispatch.ListAlerts, request)
         return models.AlertPage(
-            alerts=[views.summary_of(each) for each in answer.alerts],
+            alerts=[views.summary_of(each) for each in answer.alerts if not is_canary(each.category)],
             next_cursor=answer.next_page_token or None,
         )
 
@@ -110,7 +111,7 @@ class Handlers:
             answer = await self._backends.call(
                 session, "dispatch", self._backends.dispatch.ListAlerts, request
             )
-            found.extend(answer.alerts)
+            found.extend(each for each in answer.alerts if not is_canary(each.category))
             token = answer.next_page_token
             if not token:
                 break
@@ -240,7 +241,11 @@ class Handlers:
         located, alerts = await asyncio.gather(self._located(session), self.open_alerts(session))
         return map_models.MovingView(
             server_time_ms=self._now_ms(),
-            units=[views.map_unit_of(each, time_ms=located.time_ms) for each in located.units],
+            units=[
+                views.map_unit_of(each, time_ms=located.time_ms)
+                for each in located.units
+                if each.unit_kind != UNIT_KIND
+            ],
             alerts=views.map_alerts_of(alerts),
         )
 

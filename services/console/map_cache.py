@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from alerthub.api.v1 import registry_pb2
+from alerthub.domain import canary
 from services.console import map_models, views
 
 Page = Callable[[str, str], Awaitable[registry_pb2.ListResourcesResponse]]
@@ -29,6 +30,7 @@ class MapCache:
         self._monotonic = monotonic
         self._place = Place()
         self._districts: frozenset[str] = frozenset()
+        self._canary_set_up = False
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
 
@@ -36,14 +38,19 @@ class MapCache:
         """Of the devices that are known so far."""
         return self._districts
 
+    def canary_set_up(self) -> bool:
+        """Whether the canary has a device in force, as far as is known."""
+        return self._canary_set_up
+
     async def get(self, page: Page) -> Place:
         """What the registry says, at most `seconds` old. Raises what `page` raises."""
         async with self._reading:
             if self._monotonic() - self._read_at > self._seconds:
                 devices = [each.device for each in await _all(page, "device")]
+                self._canary_set_up = any(_of_the_canary(each) for each in devices)
                 zones = [each.zone for each in await _all(page, "zone")]
                 self._place = Place(
-                    tuple(each for each in devices if each.status != registry_pb2.LIFE_STATUS_REMOVED),
+                    tuple(each for each in devices if _of_the_city(each)),
                     tuple(each for each in zones if each.status == registry_pb2.LIFE_STATUS_ACTIVE),
                 )
                 self._districts = frozenset(each.district for each in self._place.devices)
@@ -75,6 +82,14 @@ def _encode(place: Place, silent: frozenset[str]) -> bytes:
         zones=map_models.ZoneCollection(features=[views.zone_feature_of(each) for each in place.zones]),
     )
     return view.model_dump_json().encode()
+
+
+def _of_the_canary(device: registry_pb2.Device) -> bool:
+    return device.jurisdiction == canary.JURISDICTION and device.status == registry_pb2.LIFE_STATUS_ACTIVE
+
+
+def _of_the_city(device: registry_pb2.Device) -> bool:
+    return device.jurisdiction != canary.JURISDICTION and device.status != registry_pb2.LIFE_STATUS_REMOVED
 
 
 async def _all(page: Page, kind: str) -> list[registry_pb2.Resource]:

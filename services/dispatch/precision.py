@@ -11,6 +11,7 @@ from alerthub import audit
 from alerthub.api.v1 import registry_pb2
 from alerthub.api.v1.alert_pb2 import AlertRaised, PrecisionRecord
 from alerthub.domain.alerts import OutcomeKind
+from alerthub.domain.canary import is_canary
 from alerthub.domain.errors import NotFound
 from alerthub.domain.precision import Record, below_floor, judges, wilson_upper_bound
 from alerthub.postgres import sql
@@ -59,9 +60,11 @@ async def count_outcome(
     now_ms: int,
 ) -> None:
     """Counts an outcome for all that led to the alert, and suspends what is below its floor. Operators are
-    measured, not suspended; direct calls are neither."""
+    measured, not suspended; direct calls are neither, and a canary's outcome speaks of nobody."""
     right = judges(outcome)
     if right is None or facts.rule_kind == registry_pb2.RULE_KIND_DIRECT_CALL:
+        return
+    if is_canary(facts.category):
         return
     subjects = _subjects(facts.rule_id, facts.category, facts.device_id)
     if confirmed_by:

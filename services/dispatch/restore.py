@@ -16,7 +16,9 @@ from alerthub import restored
 from alerthub.alert_events import TOPIC
 from alerthub.api.v1 import alert_pb2
 from alerthub.domain import alerts as domain
+from alerthub.domain.alert_life import cancel
 from alerthub.domain.alert_restore import after_restore
+from alerthub.domain.canary import is_canary
 from alerthub.evidence import EvidenceStore
 from alerthub.postgres import sql, transaction
 from alerthub.replica import CompactedReplica, read_to_end
@@ -30,7 +32,7 @@ from services.dispatch.wire import (
     Facts,
     policy_of_wire,
 )
-from services.dispatch.work import ACTOR, Surroundings, Work, working
+from services.dispatch.work import ACTOR, NOT_DELIVERED, Surroundings, Work, working
 
 log = logger(__name__)
 
@@ -123,7 +125,10 @@ async def _take_over(work: Work, messages: Sequence[alert_pb2.Alert]) -> int:
         await work.connection.execute(UPDATE_ALERT, updated_values(alert))
         await work.store.put_assignments([alert])
         work.take(StoredAlert(facts, alert))
-        work.apply(after_restore(alert, actor=ACTOR, now_ms=work.now_ms))
+        if is_canary(facts.category):
+            work.apply(cancel(alert, reason=NOT_DELIVERED, actor=ACTOR, now_ms=work.now_ms))
+        else:
+            work.apply(after_restore(alert, actor=ACTOR, now_ms=work.now_ms))
     return taken
 
 

@@ -18,6 +18,7 @@ from alerthub.api.v1.alert_pb2 import Sighting
 from alerthub.domain import alert_life
 from alerthub.domain import alerts as domain
 from alerthub.domain.alerts import Change, EventKind
+from alerthub.domain.canary import is_canary
 from alerthub.domain.deadlines import DeadlineTimes, Waiting
 from alerthub.domain.routing import Workload, candidates, choose
 from alerthub.postgres import transaction
@@ -29,6 +30,7 @@ from services.dispatch.wire import Facts, alert_message, event_message
 
 ACTOR = "service:dispatch"
 ENTRY_ENDED = "the watchlist entry has ended"
+NOT_DELIVERED = "the canary was not delivered"
 REACHABLE_SECONDS = 15
 """Push reports every few seconds: a terminal that it has not named for this long is not reachable."""
 
@@ -176,6 +178,11 @@ class Work:
                 if asked
                 else "no unit of the kind is on shift in the jurisdiction"
             )
+            if is_canary(facts.category):
+                # Nobody is to be woken for it; closed, its entry is free for the next read.
+                return self.apply(
+                    alert_life.cancel(alert, reason=NOT_DELIVERED, actor=ACTOR, now_ms=self.now_ms)
+                )
             return self.apply(alert_life.escalate(alert, reason=reason, actor=ACTOR, now_ms=self.now_ms))
         return await self.offer(alert_id, route.unit_id, route.reasons, ACTOR)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from alerthub.alert_events import AlertEventTail, TailedEvent
 from alerthub.api.v1 import alert_pb2, patrol_pb2
+from alerthub.domain.canary import is_canary
 from alerthub.domain.errors import Refuse, Retry
 from alerthub.identity import Caller, NotAuthenticatedError
 from alerthub.telemetry import logger
@@ -25,6 +26,7 @@ log = logger(__name__)
 
 Write = Callable[[bytes], Awaitable[None]]
 """Takes a HubMessage as it is on the wire."""
+CANARY_HAS_NONE = "a canary has no details"
 _OPENS_AGAIN = frozenset({alert_pb2.ALERT_EVENT_KIND_EVIDENCE_SEALED, alert_pb2.ALERT_EVENT_KIND_CONFIRMED})
 
 
@@ -211,6 +213,10 @@ class TerminalStream:
         alert: alert_pb2.Alert,
         because: alert_pb2.AlertEventKind.ValueType,
     ) -> None:
+        if is_canary(alert.category):
+            # A look is for an officer, and costs a row of the audit log.
+            push.details_missing_reason = CANARY_HAS_NONE
+            return
         known = self._opened.get(alert.alert_id)
         opened, fresh = known, False
         if known is None or known.details is None or because in _OPENS_AGAIN:

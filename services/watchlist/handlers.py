@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alerthub import audit, outbox
 from alerthub.api.v1 import watchlist_pb2
+from alerthub.domain import canary, watchlist
 from alerthub.domain import masks as mask_rules
-from alerthub.domain import watchlist
 from alerthub.domain.accounts import check_author_stays
 from alerthub.domain.errors import NotAllowed, Refuse
 from alerthub.domain.identifiers import IdentifierKind, required
@@ -146,6 +146,10 @@ class EntryHandlers:
             _normal_form(identifier, f"{prefix}identifiers[{index}]")
             for index, identifier in enumerate(new.identifiers)
         ]
+        if canary.is_canary(category.category):
+            for index, each in enumerate(identifiers):
+                field = f"{prefix}identifiers[{index}].text"
+                canary.check_identifier(IdentifierKind(each.kind), each.text, each.masks, field=field)
         return StoredEntry(
             entry=entry,
             sealed_identifiers=seal_identifiers(self._keys.entry_key(), entry.entry_id, identifiers),

@@ -123,6 +123,20 @@ class TestDeadlines:
         late = await hub.sql("SELECT 1 FROM audit_entry WHERE action = 'late_accept'")
         assert len(late) == 1
 
+    async def test_a_canary_that_nobody_answers_is_closed_and_wakes_nobody(
+        self, hub: Hub, unique: Callable[[str], str]
+    ) -> None:
+        # given the canary's unit, with nobody at its terminal
+        canary = unique("canary")
+        await hub.units(unit(canary, jurisdiction=canary))
+        alert = await _opened(hub, watchlist_hit(unique("entry"), jurisdiction=canary, category="canary"))
+
+        # when its deadline passes, then the alert is over, and its entry free for the next read
+        after = await hub.alert(
+            alert.alert_id, lambda each: each.status != alert_pb2.ALERT_STATUS_DISPATCHING
+        )
+        assert after.status == alert_pb2.ALERT_STATUS_CANCELLED
+
     async def test_an_answer_in_time_stops_the_deadline(self, hub: Hub, unique: Callable[[str], str]) -> None:
         car = unique("car")
         await hub.units(unit(car, jurisdiction=car))

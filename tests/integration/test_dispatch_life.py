@@ -334,6 +334,26 @@ async def test_refusal_9_a_device_that_is_mostly_wrong_is_suspended_until_a_supe
     assert lifted.status == DISPATCHING
 
 
+async def test_a_canarys_outcome_speaks_for_nobody(hub: Hub, unique: Callable[[str], str]) -> None:
+    # given a canary that its unit has in hand
+    device, car = unique("camera"), unique("car")
+    await hub.units(unit(car, jurisdiction=car))
+    raised = watchlist_hit(unique("entry"), jurisdiction=car, device=device, category="canary")
+    alert = await _opened(hub, raised)
+    mine = {"alert_id": alert.alert_id, "assignment_id": alert.assignments[0].assignment_id}
+    assert (await hub.answer("t1", car, accept=patrol_pb2.AcceptAssignment(**mine))).result == DONE
+
+    # when it says what it found
+    found = patrol_pb2.RecordOutcome(**mine, outcome=alert_pb2.OUTCOME_FOUND)
+    assert (await hub.answer("t1", car, record_outcome=found)).result == DONE
+
+    # then nothing is measured by it
+    counted = await hub.sql(
+        "SELECT 1 FROM precision_record WHERE subject IN (:device, 'canary')", device=device
+    )
+    assert counted == []
+
+
 async def test_every_change_is_in_the_audit_log_and_on_the_topic(
     hub: Hub, unique: Callable[[str], str]
 ) -> None:

@@ -185,6 +185,15 @@ async def test_watchlist_an_entry_longer_than_its_category_allows_is_refused(hub
     assert [violation.field for violation in field_violations(error)] == ["entry.valid_until_ms"]
 
 
+async def test_watchlist_a_plate_that_somebody_could_have_is_no_canary(hub: Hub) -> None:
+    error = await refused(
+        hub.as_person("lin", EDITOR).AddEntry(
+            watchlist_pb2.AddEntryRequest(command_id=command(), entry=new_entry(PLATE, category="canary"))
+        )
+    )
+    assert [violation.field for violation in field_violations(error)] == ["entry.identifiers[0].text"]
+
+
 async def test_watchlist_a_plate_that_is_listed_already_is_entered_without_a_word(hub: Hub) -> None:
     await hub.listed(PLATE)
     again = await entered(hub)

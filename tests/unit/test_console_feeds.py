@@ -327,3 +327,24 @@ async def test_no_token_and_no_key_is_in_the_feed_the_list_or_the_card(console: 
         assert "fold_key" not in text
         assert "secret" not in text
         assert PLATE not in text
+
+
+async def test_a_canary_is_on_no_page(console: Console) -> None:
+    # given a canary among the open alerts, and a page that reads
+    console.services.alert = an_alert("c1", category="canary")
+    async with reading(console, await console.sign_in()) as page:
+        snapshot = await page.next()
+        resumable = console.tail.resume_token()
+
+        # when another is raised before a vehicle
+        console.happen(an_alert("c2", category="canary"))
+        console.happen(an_alert("a2"))
+
+        # then the vehicle is the first that the page is told
+        assert await page.versions(1) == [("a2", 2)]
+    assert isinstance(snapshot.data, models.FeedSnapshot)
+    assert snapshot.data.alerts == []
+
+    # and the first that a page is told that was away meanwhile
+    async with reading(console, await console.sign_in(), since=resumable) as page:
+        assert await page.versions(1) == [("a2", 2)]

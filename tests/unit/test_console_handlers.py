@@ -27,6 +27,7 @@ from services.console import map_models, views
 from services.console.pictures import OpenedPictures, picture_of
 from services.console.sessions import Session
 
+ACTIVE = registry_pb2.LIFE_STATUS_ACTIVE
 CONFIRMATION = {"version": 2, "checklist": CHECKLIST, "command_id": COMMAND}
 
 
@@ -363,3 +364,29 @@ async def test_somebody_who_only_watches_says_that_they_are_there(console: Conso
     console.clock.now_ms += 60_000
     assert (await console.browser.post("/api/session/activity")).status_code == 204
     assert console.parts.sessions.ends_at_ms(session) == before + 60_000
+
+
+async def test_a_canary_is_on_no_list_and_on_no_map(console: Console) -> None:
+    # given a canary with its device and its unit, and nothing else
+    console.services.alert = an_alert(category="canary")
+    place = common_pb2.Position(latitude=39.5, longitude=116.7)
+    device = registry_pb2.Device(
+        device_id="canary-1", jurisdiction="canary", district="canary-1", position=place, status=ACTIVE
+    )
+    unit = alert_pb2.LocatedUnit(unit_id="canary", unit_kind="canary", position=place)
+    console.services.registry = console.services._stub(
+        ListResources=lambda _: registry_pb2.ListResourcesResponse(
+            resources=[registry_pb2.Resource(device=device)] if _.kind == "device" else []
+        )
+    )
+    console.services.dispatch.LocateUnits = console.services._stub(
+        LocateUnits=lambda _: alert_pb2.LocateUnitsResponse(units=[unit])
+    ).LocateUnits
+
+    # when an operator looks
+    listed = (await console.browser.get("/api/alerts")).json()
+    view = (await console.browser.get("/api/map")).json()
+
+    # then there is nothing to look at
+    assert listed["alerts"] == []
+    assert (view["alerts"], view["devices"], view["units"]) == ([], [], [])

@@ -175,6 +175,26 @@ async def test_details_are_opened_once_and_the_picture_is_sent_once() -> None:
     await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_a_canarys_plate_is_not_opened_for_its_card() -> None:
+    # given a stream of the canary's terminal
+    tail, opener, written = Tail(), Opener(), Written()
+    running = asyncio.create_task(stream(tail, opener).run("", written))
+    await written.last_is("heartbeat")
+
+    # when a canary is assigned
+    canary = event(1)
+    canary.event.alert.category = "canary"
+    tail.subscriber(canary)
+    (sent,) = await written.alerts(1)
+
+    # then it comes without a look at anything
+    assert opener.count == 0
+    assert sent.details_missing_reason
+    assert not sent.HasField("details")
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_c17_without_watchlist_the_alert_goes_without_details_and_says_so() -> None:
     tail, written = Tail(), Written()
     away = Opener(Opened(missing_reason="the watchlist service does not answer"))
