@@ -81,6 +81,7 @@ class Sealing:
         self._on_failure = on_failure
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._under_way: set[asyncio.Task[None]] = set()
+        self._made: dict[bytes, SealedEvidence] = {}
         self._sealed = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
         self._failing_since: float | None = None
@@ -170,9 +171,7 @@ class Sealing:
                 await self._evidence.promote(row.alert_id, row.picture_id, sealed.sealed_picture)
             elif not missing:
                 missing = "the picture could not be opened to seal it for the alert"
-            await self._finish(
-                row, details=sealed.sealed_details, promoted=bool(sealed.sealed_picture), missing=missing
-            )
+            await self._finish_showing(row, sealed, missing)
             self._failing_since = None
             SEALINGS.labels("sealed").inc()
         except grpc.aio.AioRpcError as failed:
@@ -233,6 +232,25 @@ class Sealing:
                         now_ms=work.now_ms,
                     )
                 )
+        await self._tell_waiting()
+
+    async def _finish_showing(
+        self, row: _Leased, sealed: watchlist_pb2.SealForAlertResponse, missing: str
+    ) -> None:
+        """Whoever waits for the evidence has it while it is written down: what a process that dies in between
+        has not written is sealed once more, under the same key."""
+        self._made[row.raised_id] = SealedEvidence(
+            False, row.raised_id, sealed.sealed_details, sealed.sealed_picture, missing
+        )
+        try:
+            await self._tell_waiting()
+            await self._finish(
+                row, details=sealed.sealed_details, promoted=bool(sealed.sealed_picture), missing=missing
+            )
+        finally:
+            del self._made[row.raised_id]
+
+    async def _tell_waiting(self) -> None:
         async with self._sealed:
             self._sealed.notify_all()
 
@@ -252,17 +270,16 @@ class Sealing:
             ).one_or_none()
         if row is None:
             return SealedEvidence(missing_reason="the device read nothing and sent no picture")
+        raised_id = bytes(row.raised_id)
         if row.pending:
-            return SealedEvidence(
-                pending=True,
-                raised_id=bytes(row.raised_id),
-                missing_reason="the evidence is still being sealed",
+            return self._made.get(raised_id) or SealedEvidence(
+                pending=True, raised_id=raised_id, missing_reason="the evidence is still being sealed"
             )
         picture, missing = b"", row.missing_reason
         if row.picture_promoted:
             picture = await self._evidence.get_promoted(row.alert_id, row.picture_id) or b""
             missing = "" if picture else "the alert's picture is not in the store"
-        return SealedEvidence(False, bytes(row.raised_id), bytes(row.sealed_details or b""), picture, missing)
+        return SealedEvidence(False, raised_id, bytes(row.sealed_details or b""), picture, missing)
 
     async def wait_for(self, alert_id: str, *, wait_ms: int) -> SealedEvidence:
         """As `newest` for a unit, waiting up to `wait_ms` for sealing that is under way."""

@@ -15,6 +15,7 @@ import pytest
 from alerthub.api.v1 import alert_pb2, patrol_pb2, watchlist_pb2
 from alerthub.evidence import EvidenceStore
 from alerthub.identity import TokenSigner
+from alerthub.postgres import sql, transaction
 from services.watchlist.service import build as build_watchlist
 from services.watchlist.settings import WatchlistSettings
 from tests.integration import dispatch_support, push_support, watchlist_support
@@ -178,6 +179,38 @@ async def test_c17_the_officer_gets_the_details_and_the_look_is_on_the_record(
     assert looks == [("person:wang",)]
     # and what all terminals share names no plate
     assert PLATE.encode() not in shown.alert.SerializeToString()
+
+
+async def test_c17_a_card_has_its_details_while_they_are_being_written_down(
+    world: World, unique: Callable[[str], str]
+) -> None:
+    # given a database in which writing down what was sealed has to wait
+    car = unique("car")
+    await world.dispatch.units(unit(car, jurisdiction=car))
+    terminal = await _connected(world, unique("t"), car)
+    entry_id = await world.watchlist.listed(PLATE)
+    await world.dispatch.sql(
+        "CREATE FUNCTION wait_for_test() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN PERFORM pg_advisory_xact_lock(17); RETURN NEW; END $$"
+    )
+    await world.dispatch.sql(
+        "CREATE TRIGGER wait_for_test BEFORE UPDATE ON sealing FOR EACH ROW EXECUTE FUNCTION wait_for_test()"
+    )
+    async with transaction(world.dispatch.service.engine) as holding:
+        await holding.execute(sql("SELECT pg_advisory_xact_lock(17)"))
+
+        # when a vehicle alert goes out
+        await world.dispatch.raise_alert(await world.raised(entry_id, jurisdiction=car))
+        shown = await terminal.alert(lambda each: bool(each.assignment_id))
+
+        # then its card has what was sealed
+        assert (shown.details.identifier, shown.picture) == (PLATE, PICTURE)
+        assert await world.dispatch.sql("SELECT pending FROM sealing") == [(True,)]
+
+    # and it is written down afterwards
+    await world.dispatch.alert(
+        shown.alert.alert_id, lambda each: bool(each.sightings) and each.sightings[0].has_picture
+    )
 
 
 async def test_a_picture_that_is_gone_is_told_on_the_card(world: World, unique: Callable[[str], str]) -> None:
