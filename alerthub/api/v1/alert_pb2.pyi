@@ -238,6 +238,52 @@ class DwellMatch(_message.Message):
 Global___DwellMatch: _TypeAlias = DwellMatch  # noqa: Y015
 
 @_typing.final
+class ClonedPlateMatch(_message.Message):
+    """The read before the one that the alert stands on, and why one vehicle cannot have been at both places."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OTHER_DEVICE_ID_FIELD_NUMBER: _builtins.int
+    OTHER_OBSERVATION_ID_FIELD_NUMBER: _builtins.int
+    OTHER_POSITION_FIELD_NUMBER: _builtins.int
+    OTHER_TIME_MS_FIELD_NUMBER: _builtins.int
+    OTHER_CLOCK_UNCERTAINTY_MS_FIELD_NUMBER: _builtins.int
+    DISTANCE_METRES_FIELD_NUMBER: _builtins.int
+    SPEED_KMH_FIELD_NUMBER: _builtins.int
+    MAXIMUM_SPEED_KMH_FIELD_NUMBER: _builtins.int
+    other_device_id: _builtins.str
+    other_observation_id: _builtins.bytes
+    other_time_ms: _builtins.int
+    """Corrected."""
+    other_clock_uncertainty_ms: _builtins.int
+    distance_metres: _builtins.float
+    speed_kmh: _builtins.int
+    """The least that it would have had to go, both clocks' uncertainty counted in its favour."""
+    maximum_speed_kmh: _builtins.int
+    """The rule's."""
+    @_builtins.property
+    def other_position(self) -> _common_pb2.Position: ...
+    def __init__(
+        self,
+        *,
+        other_device_id: _builtins.str = ...,
+        other_observation_id: _builtins.bytes = ...,
+        other_position: _common_pb2.Position | None = ...,
+        other_time_ms: _builtins.int = ...,
+        other_clock_uncertainty_ms: _builtins.int = ...,
+        distance_metres: _builtins.float = ...,
+        speed_kmh: _builtins.int = ...,
+        maximum_speed_kmh: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["other_position", b"other_position"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["distance_metres", b"distance_metres", "maximum_speed_kmh", b"maximum_speed_kmh", "other_clock_uncertainty_ms", b"other_clock_uncertainty_ms", "other_device_id", b"other_device_id", "other_observation_id", b"other_observation_id", "other_position", b"other_position", "other_time_ms", b"other_time_ms", "speed_kmh", b"speed_kmh"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClonedPlateMatch: _TypeAlias = ClonedPlateMatch  # noqa: Y015
+
+@_typing.final
 class AlertRaised(_message.Message):
     """The value of `alerts`: a rule fired."""
 
@@ -257,6 +303,7 @@ class AlertRaised(_message.Message):
     DATA_KEYS_FIELD_NUMBER: _builtins.int
     WATCHLIST_FIELD_NUMBER: _builtins.int
     DWELL_FIELD_NUMBER: _builtins.int
+    CLONED_PLATE_FIELD_NUMBER: _builtins.int
     CORRELATED_TIME_MS_FIELD_NUMBER: _builtins.int
     GATEWAY_ID_FIELD_NUMBER: _builtins.int
     COOLDOWN_SECONDS_FIELD_NUMBER: _builtins.int
@@ -287,6 +334,8 @@ class AlertRaised(_message.Message):
     def watchlist(self) -> Global___WatchlistMatch: ...
     @_builtins.property
     def dwell(self) -> Global___DwellMatch: ...
+    @_builtins.property
+    def cloned_plate(self) -> Global___ClonedPlateMatch: ...
     def __init__(
         self,
         *,
@@ -304,16 +353,17 @@ class AlertRaised(_message.Message):
         data_keys: _abc.Iterable[_observation_pb2.WrappedDataKey] | None = ...,
         watchlist: Global___WatchlistMatch | None = ...,
         dwell: Global___DwellMatch | None = ...,
+        cloned_plate: Global___ClonedPlateMatch | None = ...,
         correlated_time_ms: _builtins.int = ...,
         gateway_id: _builtins.str = ...,
         cooldown_seconds: _builtins.int = ...,
         epoch: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["dwell", b"dwell", "match", b"match", "observation", b"observation", "officer_text", b"officer_text", "watchlist", b"watchlist"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cloned_plate", b"cloned_plate", "dwell", b"dwell", "match", b"match", "observation", b"observation", "officer_text", b"officer_text", "watchlist", b"watchlist"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cooldown_seconds", b"cooldown_seconds", "correlated_time_ms", b"correlated_time_ms", "data_keys", b"data_keys", "dwell", b"dwell", "epoch", b"epoch", "fold_key", b"fold_key", "gateway_id", b"gateway_id", "jurisdiction", b"jurisdiction", "match", b"match", "observation", b"observation", "officer_text", b"officer_text", "policy", b"policy", "raised_id", b"raised_id", "rule_id", b"rule_id", "rule_kind", b"rule_kind", "rule_version", b"rule_version", "severity", b"severity", "unit_kind", b"unit_kind", "watchlist", b"watchlist"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cloned_plate", b"cloned_plate", "cooldown_seconds", b"cooldown_seconds", "correlated_time_ms", b"correlated_time_ms", "data_keys", b"data_keys", "dwell", b"dwell", "epoch", b"epoch", "fold_key", b"fold_key", "gateway_id", b"gateway_id", "jurisdiction", b"jurisdiction", "match", b"match", "observation", b"observation", "officer_text", b"officer_text", "policy", b"policy", "raised_id", b"raised_id", "rule_id", b"rule_id", "rule_kind", b"rule_kind", "rule_version", b"rule_version", "severity", b"severity", "unit_kind", b"unit_kind", "watchlist", b"watchlist"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_match: _TypeAlias = _typing.Literal["watchlist", "dwell"]  # noqa: Y015
+    _WhichOneofReturnType_match: _TypeAlias = _typing.Literal["watchlist", "dwell", "cloned_plate"]  # noqa: Y015
     _WhichOneofArgType_match: _TypeAlias = _typing.Literal["match", b"match"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_match) -> _WhichOneofReturnType_match | None: ...
 
@@ -388,6 +438,7 @@ class Sighting(_message.Message):
     NEEDS_CONFIRMATION_FIELD_NUMBER: _builtins.int
     HAS_PICTURE_FIELD_NUMBER: _builtins.int
     PICTURE_MISSING_REASON_FIELD_NUMBER: _builtins.int
+    CLONED_PLATE_FIELD_NUMBER: _builtins.int
     raised_id: _builtins.bytes
     observation_id: _builtins.bytes
     device_id: _builtins.str
@@ -409,6 +460,10 @@ class Sighting(_message.Message):
     """Why there is no picture, where there is none."""
     @_builtins.property
     def position(self) -> _common_pb2.Position: ...
+    @_builtins.property
+    def cloned_plate(self) -> Global___ClonedPlateMatch:
+        """Where else the plate was read, where a rule for cloned plates fired."""
+
     def __init__(
         self,
         *,
@@ -430,10 +485,11 @@ class Sighting(_message.Message):
         needs_confirmation: _builtins.bool = ...,
         has_picture: _builtins.bool = ...,
         picture_missing_reason: _builtins.str = ...,
+        cloned_plate: Global___ClonedPlateMatch | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["position", b"position"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cloned_plate", b"cloned_plate", "position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authentication_class", b"authentication_class", "clock_uncertainty_ms", b"clock_uncertainty_ms", "corrected_time_ms", b"corrected_time_ms", "correlated_time_ms", b"correlated_time_ms", "device_id", b"device_id", "device_time_ms", b"device_time_ms", "direction", b"direction", "has_picture", b"has_picture", "inserted_time_ms", b"inserted_time_ms", "lane", b"lane", "mask", b"mask", "needs_confirmation", b"needs_confirmation", "observation_id", b"observation_id", "picture_missing_reason", b"picture_missing_reason", "position", b"position", "raised_id", b"raised_id", "read_confidence", b"read_confidence", "received_time_ms", b"received_time_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authentication_class", b"authentication_class", "clock_uncertainty_ms", b"clock_uncertainty_ms", "cloned_plate", b"cloned_plate", "corrected_time_ms", b"corrected_time_ms", "correlated_time_ms", b"correlated_time_ms", "device_id", b"device_id", "device_time_ms", b"device_time_ms", "direction", b"direction", "has_picture", b"has_picture", "inserted_time_ms", b"inserted_time_ms", "lane", b"lane", "mask", b"mask", "needs_confirmation", b"needs_confirmation", "observation_id", b"observation_id", "picture_missing_reason", b"picture_missing_reason", "position", b"position", "raised_id", b"raised_id", "read_confidence", b"read_confidence", "received_time_ms", b"received_time_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -490,6 +490,7 @@ class Passage(_message.Message):
     SOURCE_PARTITION_FIELD_NUMBER: _builtins.int
     SOURCE_OFFSET_FIELD_NUMBER: _builtins.int
     SOURCE_INDEX_FIELD_NUMBER: _builtins.int
+    JURISDICTION_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.str
     rule_version: _builtins.int
     correlation_key: _builtins.str
@@ -497,6 +498,8 @@ class Passage(_message.Message):
     """Where it came from (C7)."""
     source_offset: _builtins.int
     source_index: _builtins.int
+    jurisdiction: _builtins.str
+    """Of the device, when it was read."""
     @_builtins.property
     def observation(self) -> Global___Observation: ...
     def __init__(
@@ -509,18 +512,73 @@ class Passage(_message.Message):
         source_partition: _builtins.int = ...,
         source_offset: _builtins.int = ...,
         source_index: _builtins.int = ...,
+        jurisdiction: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["observation", b"observation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_key", b"correlation_key", "observation", b"observation", "rule_id", b"rule_id", "rule_version", b"rule_version", "source_index", b"source_index", "source_offset", b"source_offset", "source_partition", b"source_partition"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_key", b"correlation_key", "jurisdiction", b"jurisdiction", "observation", b"observation", "rule_id", b"rule_id", "rule_version", b"rule_version", "source_index", b"source_index", "source_offset", b"source_offset", "source_partition", b"source_partition"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Passage: _TypeAlias = Passage  # noqa: Y015
 
 @_typing.final
+class PassagePosition(_message.Message):
+    """A place in the order in which a partition's observations went out to a partition of `passages`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_OFFSET_FIELD_NUMBER: _builtins.int
+    SOURCE_INDEX_FIELD_NUMBER: _builtins.int
+    source_offset: _builtins.int
+    source_index: _builtins.int
+    def __init__(
+        self,
+        *,
+        source_offset: _builtins.int = ...,
+        source_index: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["source_index", b"source_index", "source_offset", b"source_offset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PassagePosition: _TypeAlias = PassagePosition  # noqa: Y015
+
+@_typing.final
+class PassageWatermark(_message.Message):
+    """Up to when a partition of `observations` has been evaluated."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_PARTITION_FIELD_NUMBER: _builtins.int
+    RECEIVED_TIME_MS_FIELD_NUMBER: _builtins.int
+    SENT_FIELD_NUMBER: _builtins.int
+    source_partition: _builtins.int
+    received_time_ms: _builtins.int
+    @_builtins.property
+    def sent(self) -> Global___PassagePosition:
+        """What was last sent from it to this partition of `passages`; absent: nothing since its worker took it over."""
+
+    def __init__(
+        self,
+        *,
+        source_partition: _builtins.int = ...,
+        received_time_ms: _builtins.int = ...,
+        sent: Global___PassagePosition | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["sent", b"sent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["received_time_ms", b"received_time_ms", "sent", b"sent", "source_partition", b"source_partition"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PassageWatermark: _TypeAlias = PassageWatermark  # noqa: Y015
+
+@_typing.final
 class PassageBatch(_message.Message):
-    """The value of `passages`: what cross-district rules need."""
+    """The value of `passages`: what cross-district rules need, of one batch of observations; or watermarks alone."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -528,12 +586,25 @@ class PassageBatch(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     PASSAGES_FIELD_NUMBER: _builtins.int
     DATA_KEYS_FIELD_NUMBER: _builtins.int
+    GATEWAY_ID_FIELD_NUMBER: _builtins.int
+    SOURCE_TOPIC_ID_FIELD_NUMBER: _builtins.int
+    PREVIOUS_FIELD_NUMBER: _builtins.int
+    WATERMARKS_FIELD_NUMBER: _builtins.int
     received_time_ms: _builtins.int
     epoch: _builtins.str
+    gateway_id: _builtins.str
+    source_topic_id: _builtins.bytes
+    """The id of the topic `observations` that offsets are of."""
     @_builtins.property
     def passages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Passage]: ...
     @_builtins.property
     def data_keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___WrappedDataKey]: ...
+    @_builtins.property
+    def previous(self) -> Global___PassagePosition:
+        """What was sent before this from the same partition to the same one; absent: nothing since its worker took it over."""
+
+    @_builtins.property
+    def watermarks(self) -> _containers.RepeatedCompositeFieldContainer[Global___PassageWatermark]: ...
     def __init__(
         self,
         *,
@@ -541,10 +612,14 @@ class PassageBatch(_message.Message):
         epoch: _builtins.str = ...,
         passages: _abc.Iterable[Global___Passage] | None = ...,
         data_keys: _abc.Iterable[Global___WrappedDataKey] | None = ...,
+        gateway_id: _builtins.str = ...,
+        source_topic_id: _builtins.bytes = ...,
+        previous: Global___PassagePosition | None = ...,
+        watermarks: _abc.Iterable[Global___PassageWatermark] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["previous", b"previous"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_keys", b"data_keys", "epoch", b"epoch", "passages", b"passages", "received_time_ms", b"received_time_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_keys", b"data_keys", "epoch", b"epoch", "gateway_id", b"gateway_id", "passages", b"passages", "previous", b"previous", "received_time_ms", b"received_time_ms", "source_topic_id", b"source_topic_id", "watermarks", b"watermarks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -71,6 +71,8 @@ class _RuleKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RuleKind.Val
     RULE_KIND_WATCHLIST_HIT: _RuleKind.ValueType  # 1
     RULE_KIND_DWELL: _RuleKind.ValueType  # 2
     RULE_KIND_DIRECT_CALL: _RuleKind.ValueType  # 3
+    RULE_KIND_CLONED_PLATE: _RuleKind.ValueType  # 4
+    """The same plate at two places that are too far apart."""
 
 class RuleKind(_RuleKind, metaclass=_RuleKindEnumTypeWrapper): ...
 
@@ -78,6 +80,8 @@ RULE_KIND_UNSPECIFIED: RuleKind.ValueType  # 0
 RULE_KIND_WATCHLIST_HIT: RuleKind.ValueType  # 1
 RULE_KIND_DWELL: RuleKind.ValueType  # 2
 RULE_KIND_DIRECT_CALL: RuleKind.ValueType  # 3
+RULE_KIND_CLONED_PLATE: RuleKind.ValueType  # 4
+"""The same plate at two places that are too far apart."""
 Global___RuleKind: _TypeAlias = RuleKind  # noqa: Y015
 
 @_typing.final
@@ -361,6 +365,34 @@ class DwellParameters(_message.Message):
 Global___DwellParameters: _TypeAlias = DwellParameters  # noqa: Y015
 
 @_typing.final
+class ClonedPlateParameters(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAXIMUM_SPEED_KMH_FIELD_NUMBER: _builtins.int
+    WINDOW_SECONDS_FIELD_NUMBER: _builtins.int
+    MINIMUM_CONFIDENCE_FIELD_NUMBER: _builtins.int
+    maximum_speed_kmh: _builtins.int
+    """Who would have had to go faster than this between two reads of a plate is two vehicles."""
+    window_seconds: _builtins.int
+    """Reads further apart in time are not compared; so long a read is kept."""
+    minimum_confidence: _builtins.float
+    """Reads below this confidence (0 to 1; a device that gives none counts as 1) are not compared."""
+    def __init__(
+        self,
+        *,
+        maximum_speed_kmh: _builtins.int = ...,
+        window_seconds: _builtins.int = ...,
+        minimum_confidence: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["maximum_speed_kmh", b"maximum_speed_kmh", "minimum_confidence", b"minimum_confidence", "window_seconds", b"window_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClonedPlateParameters: _TypeAlias = ClonedPlateParameters  # noqa: Y015
+
+@_typing.final
 class Rule(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -382,6 +414,7 @@ class Rule(_message.Message):
     CROSS_DISTRICT_FIELD_NUMBER: _builtins.int
     WATCHLIST_HIT_FIELD_NUMBER: _builtins.int
     DWELL_FIELD_NUMBER: _builtins.int
+    CLONED_PLATE_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.str
     version: _builtins.int
     active_from_ms: _builtins.int
@@ -394,7 +427,7 @@ class Rule(_message.Message):
     allowed_lateness_seconds: _builtins.int
     """Observations later than this against the newest received time are counted, not evaluated. 0: 60 s."""
     cross_district: _builtins.bool
-    """Cross-district rules are evaluated by the second agent (C7)."""
+    """Cross-district rules are evaluated by the second agent (C7): those for cloned plates, and no others."""
     @_builtins.property
     def name(self) -> _common_pb2.LocalizedText: ...
     @_builtins.property
@@ -411,6 +444,8 @@ class Rule(_message.Message):
     def watchlist_hit(self) -> Global___WatchlistHitParameters: ...
     @_builtins.property
     def dwell(self) -> Global___DwellParameters: ...
+    @_builtins.property
+    def cloned_plate(self) -> Global___ClonedPlateParameters: ...
     def __init__(
         self,
         *,
@@ -432,12 +467,13 @@ class Rule(_message.Message):
         cross_district: _builtins.bool = ...,
         watchlist_hit: Global___WatchlistHitParameters | None = ...,
         dwell: Global___DwellParameters | None = ...,
+        cloned_plate: Global___ClonedPlateParameters | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["dwell", b"dwell", "name", b"name", "officer_text", b"officer_text", "parameters", b"parameters", "schedule", b"schedule", "watchlist_hit", b"watchlist_hit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cloned_plate", b"cloned_plate", "dwell", b"dwell", "name", b"name", "officer_text", b"officer_text", "parameters", b"parameters", "schedule", b"schedule", "watchlist_hit", b"watchlist_hit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_from_ms", b"active_from_ms", "allowed_lateness_seconds", b"allowed_lateness_seconds", "cooldown_seconds", b"cooldown_seconds", "cross_district", b"cross_district", "device_ids", b"device_ids", "dwell", b"dwell", "kind", b"kind", "name", b"name", "officer_text", b"officer_text", "parameters", b"parameters", "policy", b"policy", "rule_id", b"rule_id", "schedule", b"schedule", "severity", b"severity", "status", b"status", "unit_kind", b"unit_kind", "version", b"version", "watchlist_hit", b"watchlist_hit", "zone_ids", b"zone_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_from_ms", b"active_from_ms", "allowed_lateness_seconds", b"allowed_lateness_seconds", "cloned_plate", b"cloned_plate", "cooldown_seconds", b"cooldown_seconds", "cross_district", b"cross_district", "device_ids", b"device_ids", "dwell", b"dwell", "kind", b"kind", "name", b"name", "officer_text", b"officer_text", "parameters", b"parameters", "policy", b"policy", "rule_id", b"rule_id", "schedule", b"schedule", "severity", b"severity", "status", b"status", "unit_kind", b"unit_kind", "version", b"version", "watchlist_hit", b"watchlist_hit", "zone_ids", b"zone_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_parameters: _TypeAlias = _typing.Literal["watchlist_hit", "dwell"]  # noqa: Y015
+    _WhichOneofReturnType_parameters: _TypeAlias = _typing.Literal["watchlist_hit", "dwell", "cloned_plate"]  # noqa: Y015
     _WhichOneofArgType_parameters: _TypeAlias = _typing.Literal["parameters", b"parameters"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_parameters) -> _WhichOneofReturnType_parameters | None: ...
 

@@ -22,25 +22,36 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from alerthub.api.v1 import observation_pb2 as alerthub_dot_api_dot_v1_dot_observation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x61lerthub/api/v1/state.proto\x12\x0f\x61lerthub.api.v1\"\xda\x01\n\x0bStateRecord\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x03\x12\x0e\n\x06schema\x18\x04 \x01(\r\x12\x15\n\rreadable_from\x18\x05 \x01(\r\x12\x32\n\x06ledger\x18\n \x01(\x0b\x32 .alerthub.api.v1.PartitionLedgerH\x00\x12\x32\n\x08\x64istrict\x18\x0b \x01(\x0b\x32\x1e.alerthub.api.v1.DistrictStateH\x00\x42\x07\n\x05state\"\xde\x01\n\x0fPartitionLedger\x12\x10\n\x08received\x18\x01 \x01(\x04\x12\x0f\n\x07repeats\x18\x02 \x01(\x04\x12\x0f\n\x07matched\x18\x03 \x01(\x04\x12\x0c\n\x04late\x18\x04 \x01(\x04\x12\x1b\n\x13without_identifiers\x18\x05 \x01(\x04\x12\x1d\n\x15\x64\x65\x61\x64_lettered_batches\x18\x06 \x01(\x04\x12\x33\n\x06recent\x18\x07 \x03(\x0b\x32#.alerthub.api.v1.RecentObservations\x12\x18\n\x10received_time_ms\x18\x08 \x01(\x03\"M\n\x12RecentObservations\x12\x1e\n\x16\x66irst_received_time_ms\x18\x01 \x01(\x03\x12\x17\n\x0fobservation_ids\x18\x02 \x01(\x0c\"k\n\rDistrictState\x12\x10\n\x08\x64istrict\x18\x01 \x01(\t\x12\x0f\n\x07matched\x18\x02 \x01(\x04\x12\x0c\n\x04late\x18\x03 \x01(\x04\x12)\n\x05stays\x18\x04 \x03(\x0b\x32\x1a.alerthub.api.v1.DwellStay\"\xa0\x01\n\tDwellStay\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x11\n\tdevice_id\x18\x03 \x01(\t\x12\x10\n\x08track_id\x18\x04 \x01(\t\x12)\n\x05spans\x18\x05 \x03(\x0b\x32\x1a.alerthub.api.v1.DwellSpan\x12\x0f\n\x07left_ms\x18\x06 \x01(\x03\x12\x10\n\x08\x66ired_ms\x18\x07 \x01(\x03\"=\n\tDwellSpan\x12\x10\n\x08\x66irst_ms\x18\x01 \x01(\x03\x12\x0f\n\x07last_ms\x18\x02 \x01(\x03\x12\r\n\x05\x66ired\x18\x03 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x61lerthub/api/v1/state.proto\x12\x0f\x61lerthub.api.v1\x1a!alerthub/api/v1/observation.proto\"\xc8\x02\n\x0bStateRecord\x12\x10\n\x08topic_id\x18\x01 \x01(\x0c\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x03\x12\x0e\n\x06schema\x18\x04 \x01(\r\x12\x15\n\rreadable_from\x18\x05 \x01(\r\x12\x32\n\x06ledger\x18\n \x01(\x0b\x32 .alerthub.api.v1.PartitionLedgerH\x00\x12\x32\n\x08\x64istrict\x18\x0b \x01(\x0b\x32\x1e.alerthub.api.v1.DistrictStateH\x00\x12\x32\n\x08passages\x18\x0c \x01(\x0b\x32\x1e.alerthub.api.v1.PassageLedgerH\x00\x12\x38\n\x0epassage_bucket\x18\r \x01(\x0b\x32\x1e.alerthub.api.v1.PassageBucketH\x00\x42\x07\n\x05state\"\xde\x01\n\x0fPartitionLedger\x12\x10\n\x08received\x18\x01 \x01(\x04\x12\x0f\n\x07repeats\x18\x02 \x01(\x04\x12\x0f\n\x07matched\x18\x03 \x01(\x04\x12\x0c\n\x04late\x18\x04 \x01(\x04\x12\x1b\n\x13without_identifiers\x18\x05 \x01(\x04\x12\x1d\n\x15\x64\x65\x61\x64_lettered_batches\x18\x06 \x01(\x04\x12\x33\n\x06recent\x18\x07 \x03(\x0b\x32#.alerthub.api.v1.RecentObservations\x12\x18\n\x10received_time_ms\x18\x08 \x01(\x03\"M\n\x12RecentObservations\x12\x1e\n\x16\x66irst_received_time_ms\x18\x01 \x01(\x03\x12\x17\n\x0fobservation_ids\x18\x02 \x01(\x0c\"k\n\rDistrictState\x12\x10\n\x08\x64istrict\x18\x01 \x01(\t\x12\x0f\n\x07matched\x18\x02 \x01(\x04\x12\x0c\n\x04late\x18\x03 \x01(\x04\x12)\n\x05stays\x18\x04 \x03(\x0b\x32\x1a.alerthub.api.v1.DwellStay\"\xa0\x01\n\tDwellStay\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x11\n\tdevice_id\x18\x03 \x01(\t\x12\x10\n\x08track_id\x18\x04 \x01(\t\x12)\n\x05spans\x18\x05 \x03(\x0b\x32\x1a.alerthub.api.v1.DwellSpan\x12\x0f\n\x07left_ms\x18\x06 \x01(\x03\x12\x10\n\x08\x66ired_ms\x18\x07 \x01(\x03\"=\n\tDwellSpan\x12\x10\n\x08\x66irst_ms\x18\x01 \x01(\x03\x12\x0f\n\x07last_ms\x18\x02 \x01(\x03\x12\r\n\x05\x66ired\x18\x03 \x01(\x08\"\xc2\x01\n\rPassageLedger\x12\x17\n\x0fsource_topic_id\x18\x01 \x01(\x0c\x12+\n\x05marks\x18\x02 \x03(\x0b\x32\x1c.alerthub.api.v1.PassageMark\x12\x14\n\x0cwatermark_ms\x18\x03 \x01(\x03\x12\x10\n\x08received\x18\x04 \x01(\x04\x12\x0f\n\x07repeats\x18\x05 \x01(\x04\x12\x32\n\tdata_keys\x18\x06 \x03(\x0b\x32\x1f.alerthub.api.v1.WrappedDataKey\"u\n\x0bPassageMark\x12\x18\n\x10source_partition\x18\x01 \x01(\x05\x12\x32\n\x08position\x18\x02 \x01(\x0b\x32 .alerthub.api.v1.PassagePosition\x12\x18\n\x10received_time_ms\x18\x03 \x01(\x03\"~\n\rPassageBucket\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\r\n\x05reads\x18\x02 \x03(\x0c\x12/\n\x07\x66irings\x18\x03 \x03(\x0b\x32\x1e.alerthub.api.v1.PassageFiring\x12\x0f\n\x07matched\x18\x04 \x01(\x04\x12\x0c\n\x04late\x18\x05 \x01(\x04\"\xaa\x01\n\x0bKeptPassage\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\r\n\x05\x61t_ms\x18\x03 \x01(\x03\x12\x12\n\ngateway_id\x18\x04 \x01(\t\x12\r\n\x05\x65poch\x18\x05 \x01(\t\x12\x14\n\x0cjurisdiction\x18\x06 \x01(\t\x12\x31\n\x0bobservation\x18\x07 \x01(\x0b\x32\x1c.alerthub.api.v1.Observation\"\\\n\rPassageFiring\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x10\n\x08\x66ired_ms\x18\x03 \x01(\x03\x12\x17\n\x0fobservation_ids\x18\x04 \x03(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'alerthub.api.v1.state_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STATERECORD']._serialized_start=49
-  _globals['_STATERECORD']._serialized_end=267
-  _globals['_PARTITIONLEDGER']._serialized_start=270
-  _globals['_PARTITIONLEDGER']._serialized_end=492
-  _globals['_RECENTOBSERVATIONS']._serialized_start=494
-  _globals['_RECENTOBSERVATIONS']._serialized_end=571
-  _globals['_DISTRICTSTATE']._serialized_start=573
-  _globals['_DISTRICTSTATE']._serialized_end=680
-  _globals['_DWELLSTAY']._serialized_start=683
-  _globals['_DWELLSTAY']._serialized_end=843
-  _globals['_DWELLSPAN']._serialized_start=845
-  _globals['_DWELLSPAN']._serialized_end=906
+  _globals['_STATERECORD']._serialized_start=84
+  _globals['_STATERECORD']._serialized_end=412
+  _globals['_PARTITIONLEDGER']._serialized_start=415
+  _globals['_PARTITIONLEDGER']._serialized_end=637
+  _globals['_RECENTOBSERVATIONS']._serialized_start=639
+  _globals['_RECENTOBSERVATIONS']._serialized_end=716
+  _globals['_DISTRICTSTATE']._serialized_start=718
+  _globals['_DISTRICTSTATE']._serialized_end=825
+  _globals['_DWELLSTAY']._serialized_start=828
+  _globals['_DWELLSTAY']._serialized_end=988
+  _globals['_DWELLSPAN']._serialized_start=990
+  _globals['_DWELLSPAN']._serialized_end=1051
+  _globals['_PASSAGELEDGER']._serialized_start=1054
+  _globals['_PASSAGELEDGER']._serialized_end=1248
+  _globals['_PASSAGEMARK']._serialized_start=1250
+  _globals['_PASSAGEMARK']._serialized_end=1367
+  _globals['_PASSAGEBUCKET']._serialized_start=1369
+  _globals['_PASSAGEBUCKET']._serialized_end=1495
+  _globals['_KEPTPASSAGE']._serialized_start=1498
+  _globals['_KEPTPASSAGE']._serialized_end=1668
+  _globals['_PASSAGEFIRING']._serialized_start=1670
+  _globals['_PASSAGEFIRING']._serialized_end=1762
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from alerthub.api.v1 import observation_pb2 as _observation_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -33,8 +34,10 @@ class StateRecord(_message.Message):
     READABLE_FROM_FIELD_NUMBER: _builtins.int
     LEDGER_FIELD_NUMBER: _builtins.int
     DISTRICT_FIELD_NUMBER: _builtins.int
+    PASSAGES_FIELD_NUMBER: _builtins.int
+    PASSAGE_BUCKET_FIELD_NUMBER: _builtins.int
     topic_id: _builtins.bytes
-    """The id of the topic `observations`: a topic that was created anew counts its offsets from the beginning."""
+    """The id of the topic that the offset is of: a topic that was created anew counts its offsets from the beginning."""
     partition: _builtins.int
     offset: _builtins.int
     """Every batch up to this one is in the state."""
@@ -45,6 +48,12 @@ class StateRecord(_message.Message):
     def ledger(self) -> Global___PartitionLedger: ...
     @_builtins.property
     def district(self) -> Global___DistrictState: ...
+    @_builtins.property
+    def passages(self) -> Global___PassageLedger:
+        """As of an offset of `passages`."""
+
+    @_builtins.property
+    def passage_bucket(self) -> Global___PassageBucket: ...
     def __init__(
         self,
         *,
@@ -55,12 +64,14 @@ class StateRecord(_message.Message):
         readable_from: _builtins.int = ...,
         ledger: Global___PartitionLedger | None = ...,
         district: Global___DistrictState | None = ...,
+        passages: Global___PassageLedger | None = ...,
+        passage_bucket: Global___PassageBucket | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["district", b"district", "ledger", b"ledger", "state", b"state"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["district", b"district", "ledger", b"ledger", "passage_bucket", b"passage_bucket", "passages", b"passages", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["district", b"district", "ledger", b"ledger", "offset", b"offset", "partition", b"partition", "readable_from", b"readable_from", "schema", b"schema", "state", b"state", "topic_id", b"topic_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["district", b"district", "ledger", b"ledger", "offset", b"offset", "partition", b"partition", "passage_bucket", b"passage_bucket", "passages", b"passages", "readable_from", b"readable_from", "schema", b"schema", "state", b"state", "topic_id", b"topic_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_state: _TypeAlias = _typing.Literal["ledger", "district"]  # noqa: Y015
+    _WhichOneofReturnType_state: _TypeAlias = _typing.Literal["ledger", "district", "passages", "passage_bucket"]  # noqa: Y015
     _WhichOneofArgType_state: _TypeAlias = _typing.Literal["state", b"state"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_state) -> _WhichOneofReturnType_state | None: ...
 
@@ -225,3 +236,178 @@ class DwellSpan(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DwellSpan: _TypeAlias = DwellSpan  # noqa: Y015
+
+@_typing.final
+class PassageLedger(_message.Message):
+    """What a partition of `passages` knows of its sources, and the keys of what its buckets keep."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_TOPIC_ID_FIELD_NUMBER: _builtins.int
+    MARKS_FIELD_NUMBER: _builtins.int
+    WATERMARK_MS_FIELD_NUMBER: _builtins.int
+    RECEIVED_FIELD_NUMBER: _builtins.int
+    REPEATS_FIELD_NUMBER: _builtins.int
+    DATA_KEYS_FIELD_NUMBER: _builtins.int
+    source_topic_id: _builtins.bytes
+    """Of the topic `observations`."""
+    watermark_ms: _builtins.int
+    """The slowest source's; never goes back."""
+    received: _builtins.int
+    repeats: _builtins.int
+    @_builtins.property
+    def marks(self) -> _containers.RepeatedCompositeFieldContainer[Global___PassageMark]: ...
+    @_builtins.property
+    def data_keys(self) -> _containers.RepeatedCompositeFieldContainer[_observation_pb2.WrappedDataKey]: ...
+    def __init__(
+        self,
+        *,
+        source_topic_id: _builtins.bytes = ...,
+        marks: _abc.Iterable[Global___PassageMark] | None = ...,
+        watermark_ms: _builtins.int = ...,
+        received: _builtins.int = ...,
+        repeats: _builtins.int = ...,
+        data_keys: _abc.Iterable[_observation_pb2.WrappedDataKey] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_keys", b"data_keys", "marks", b"marks", "received", b"received", "repeats", b"repeats", "source_topic_id", b"source_topic_id", "watermark_ms", b"watermark_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PassageLedger: _TypeAlias = PassageLedger  # noqa: Y015
+
+@_typing.final
+class PassageMark(_message.Message):
+    """Up to where a source's passages are in the state (C7)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_PARTITION_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    RECEIVED_TIME_MS_FIELD_NUMBER: _builtins.int
+    source_partition: _builtins.int
+    received_time_ms: _builtins.int
+    @_builtins.property
+    def position(self) -> _observation_pb2.PassagePosition: ...
+    def __init__(
+        self,
+        *,
+        source_partition: _builtins.int = ...,
+        position: _observation_pb2.PassagePosition | None = ...,
+        received_time_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["position", b"position"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "received_time_ms", b"received_time_ms", "source_partition", b"source_partition"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PassageMark: _TypeAlias = PassageMark  # noqa: Y015
+
+@_typing.final
+class PassageBucket(_message.Message):
+    """The reads of a part of all plates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    READS_FIELD_NUMBER: _builtins.int
+    FIRINGS_FIELD_NUMBER: _builtins.int
+    MATCHED_FIELD_NUMBER: _builtins.int
+    LATE_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    matched: _builtins.int
+    late: _builtins.int
+    @_builtins.property
+    def reads(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """A KeptPassage each, as it was packed when it came."""
+
+    @_builtins.property
+    def firings(self) -> _containers.RepeatedCompositeFieldContainer[Global___PassageFiring]: ...
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        reads: _abc.Iterable[_builtins.bytes] | None = ...,
+        firings: _abc.Iterable[Global___PassageFiring] | None = ...,
+        matched: _builtins.int = ...,
+        late: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["firings", b"firings", "late", b"late", "matched", b"matched", "number", b"number", "reads", b"reads"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PassageBucket: _TypeAlias = PassageBucket  # noqa: Y015
+
+@_typing.final
+class KeptPassage(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    AT_MS_FIELD_NUMBER: _builtins.int
+    GATEWAY_ID_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    JURISDICTION_FIELD_NUMBER: _builtins.int
+    OBSERVATION_FIELD_NUMBER: _builtins.int
+    rule_id: _builtins.str
+    subject: _builtins.str
+    """A token in hexadecimal."""
+    at_ms: _builtins.int
+    gateway_id: _builtins.str
+    epoch: _builtins.str
+    jurisdiction: _builtins.str
+    @_builtins.property
+    def observation(self) -> _observation_pb2.Observation: ...
+    def __init__(
+        self,
+        *,
+        rule_id: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        at_ms: _builtins.int = ...,
+        gateway_id: _builtins.str = ...,
+        epoch: _builtins.str = ...,
+        jurisdiction: _builtins.str = ...,
+        observation: _observation_pb2.Observation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["observation", b"observation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "epoch", b"epoch", "gateway_id", b"gateway_id", "jurisdiction", b"jurisdiction", "observation", b"observation", "rule_id", b"rule_id", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeptPassage: _TypeAlias = KeptPassage  # noqa: Y015
+
+@_typing.final
+class PassageFiring(_message.Message):
+    """On which reads of a subject its rule has fired."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    FIRED_MS_FIELD_NUMBER: _builtins.int
+    OBSERVATION_IDS_FIELD_NUMBER: _builtins.int
+    rule_id: _builtins.str
+    subject: _builtins.str
+    fired_ms: _builtins.int
+    @_builtins.property
+    def observation_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def __init__(
+        self,
+        *,
+        rule_id: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        fired_ms: _builtins.int = ...,
+        observation_ids: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fired_ms", b"fired_ms", "observation_ids", b"observation_ids", "rule_id", b"rule_id", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PassageFiring: _TypeAlias = PassageFiring  # noqa: Y015
