@@ -124,13 +124,19 @@ def _device(message: registry_pb2.Device, field: str) -> domain.Device:
 
 
 def _rule(message: registry_pb2.Rule, field: str) -> domain.Rule:
-    watchlist_hit = dwell = None
+    watchlist_hit = dwell = cloned_plate = None
     if message.HasField("watchlist_hit"):
         watchlist_hit = domain.WatchlistHitParameters(
             tuple(message.watchlist_hit.masks), message.watchlist_hit.minimum_confidence
         )
     if message.HasField("dwell"):
         dwell = domain.DwellParameters(message.dwell.dwell_seconds, message.dwell.maximum_gap_seconds)
+    if message.HasField("cloned_plate"):
+        cloned_plate = domain.ClonedPlateParameters(
+            message.cloned_plate.maximum_speed_kmh,
+            message.cloned_plate.window_seconds,
+            message.cloned_plate.minimum_confidence,
+        )
     return domain.Rule(
         message.rule_id,
         _status(message, field),
@@ -148,6 +154,7 @@ def _rule(message: registry_pb2.Rule, field: str) -> domain.Rule:
         message.cross_district,
         watchlist_hit,
         dwell,
+        cloned_plate,
     )
 
 
@@ -293,6 +300,10 @@ def _rule_to_wire(rule: domain.Rule) -> registry_pb2.Rule:
     if rule.dwell is not None:
         message.dwell.dwell_seconds = rule.dwell.dwell_seconds
         message.dwell.maximum_gap_seconds = rule.dwell.maximum_gap_seconds
+    if rule.cloned_plate is not None:
+        message.cloned_plate.maximum_speed_kmh = rule.cloned_plate.maximum_speed_kmh
+        message.cloned_plate.window_seconds = rule.cloned_plate.window_seconds
+        message.cloned_plate.minimum_confidence = rule.cloned_plate.minimum_confidence
     return message
 
 

@@ -43,6 +43,8 @@ class Configuration:
         self._by_device: dict[str, list[Version[Rule]]] = {}
         self._by_zone: dict[str, list[Version[Rule]]] = {}
         self._known: dict[str, DeviceInForce | None] = {}
+        self.cross_district = False
+        """Whether any cross-district rule is in force (C7)."""
         for history in rules:
             version = history.in_force_or_oldest(at_ms)
             if version is not None:
@@ -65,6 +67,7 @@ class Configuration:
         if rule.status is not LifeStatus.ACTIVE:
             return
         self._rules[rule.rule_id] = version
+        self.cross_district = self.cross_district or rule.cross_district
         if not rule.device_ids and not rule.zone_ids:
             self._everywhere.append(version)
         for device_id in rule.device_ids:
@@ -93,6 +96,7 @@ class Configuration:
             authorisations=version.value.authorisations,
             hit_rules=tuple(rule for rule in ordered if rule.rule.value.kind is RuleKind.WATCHLIST_HIT),
             dwell_rules=tuple(rule for rule in ordered if rule.rule.value.kind is RuleKind.DWELL),
+            cross_district_rules=tuple(rule for rule in ordered if rule.rule.value.cross_district),
         )
 
     def _zone(self, zone_id: str) -> Version[Zone] | None:

@@ -14,7 +14,7 @@ from alerthub.domain.errors import Refuse
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is confirmed. `kind`: watchlist_hit, dwell, direct_call, or other."""
+    """What is confirmed. `kind`: watchlist_hit, dwell, direct_call, cloned_plate, or other."""
 
     kind: str
     names_person: bool
@@ -55,6 +55,11 @@ _STILL_THERE = Item(
     "车辆停放在该区域内且时间超过规定",
     "The vehicle stands inside the zone, longer than allowed",
 )
+_BOTH_PLACES = Item(
+    "both_places",
+    "两处读取均已核对：同一号码，一辆车不可能按时到达",
+    "Both reads were compared: the same number, and no vehicle gets from one place to the other in time",
+)
 _CALLER = Item("caller", "已尝试与呼叫者联系", "Contact with the caller was tried")
 _PLAUSIBLE = Item("plausible", "时间、地点和设备状态合理", "Time, place and the device's state are plausible")
 
@@ -67,6 +72,8 @@ def checklist(subject: Subject) -> tuple[Item, ...]:
             items += [_READ_MATCHES, _LOOKS_MATCH] if subject.has_picture else [_NO_PICTURE]
         case "dwell":
             items = [_STILL_THERE] if subject.has_picture else [_NO_PICTURE, _STILL_THERE]
+        case "cloned_plate":
+            items = [_OPENED, _READ_MATCHES if subject.has_picture else _NO_PICTURE, _BOTH_PLACES]
         case "direct_call":
             items = [_CALLER]
         case _:

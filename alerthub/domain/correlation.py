@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from alerthub.domain.catalogue import Configuration
 from alerthub.domain.matching_index import MatchingIndex
 from alerthub.domain.partition_state import District, PartitionState
-from alerthub.domain.rules import dwell, watchlist_hit
+from alerthub.domain.resources import Device, Rule
+from alerthub.domain.rules import cloned_plate, dwell, watchlist_hit
 from alerthub.domain.rules.interface import (
     BatchView,
     DeviceInForce,
@@ -23,6 +24,7 @@ from alerthub.domain.rules.interface import (
     is_late,
 )
 from alerthub.domain.rules.watchlist_hit import Hit
+from alerthub.domain.versions import Version
 
 # Plain numbers: an enumeration's member is compared several times slower.
 _STANDING = frozenset({int(ObservationKind.VEHICLE_STANDING), int(ObservationKind.VEHICLE_LEFT)})
@@ -41,12 +43,27 @@ class RuleFailure:
     error: Exception
 
 
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """The observation at `index` is to go to the second agent (C7): `rule` asks for its identifier
+    `identifier_index`, whose exact token is `subject`, in hexadecimal."""
+
+    index: int
+    observation: ObservationView
+    rule: Version[Rule]
+    identifier_index: int
+    subject: str
+    device: Device
+
+
 @dataclass(slots=True)
 class Evaluation:
     """What a batch did. The counts are of this batch, for metrics; the state holds the sums."""
 
     raised: list[Raised] = field(default_factory=list)
     failures: list[RuleFailure] = field(default_factory=list)
+    passing: list[Passing] = field(default_factory=list)
+    """In the order of their indexes."""
     received: int = 0
     repeats: int = 0
     late: int = 0
@@ -114,6 +131,10 @@ def forget_what_is_over(state: PartitionState, configuration: Configuration, now
         state.changed = True
 
 
+def _identified(batch: BatchView) -> set[int]:
+    return {index for index, number in enumerate(batch.identifier_counts) if number}
+
+
 def _standing(batch: BatchView) -> set[int]:
     return {index for index, kind in enumerate(batch.kinds) if kind in _STANDING}
 
@@ -140,8 +161,11 @@ class _Run:
 
     def take(self, batch: BatchView) -> None:
         listed, standing = self._listed(batch), _standing(batch)
+        # Which device an observation is of is not known before it is opened: with a cross-district rule in
+        # force all that hold an identifier are, and with none this costs nothing.
+        asked_for = _identified(batch) if self._knowledge.configuration.cross_district else frozenset[int]()
         # Before the first change of state, since it may fail.
-        opened = [(index, batch.observation(index)) for index in sorted(listed | standing)]
+        opened = [(index, batch.observation(index)) for index in sorted(listed | standing | asked_for)]
         state, counts, result = self._state, self._state.counts, self.result
         state.changed = True
         ids = batch.observation_ids
@@ -150,6 +174,8 @@ class _Run:
         for index, observation in opened:
             if index not in repeated:
                 self._evaluate(observation, batch.kinds[index], index in listed)
+                if index in asked_for:
+                    self._pass_on(index, observation)
         result.without_identifiers = len(_reads_without_identifiers(batch) - repeated)
         counts.received += result.received
         counts.repeats += result.repeats
@@ -180,6 +206,28 @@ class _Run:
             self.result.late += 1
         if device is not None and kind in _STANDING and device.dwell_rules:
             self._stand(observation, device, counted=matched or late)
+
+    def _pass_on(self, index: int, observation: ObservationView) -> None:
+        """What is late is passed on too: only the second agent knows how far its sources are."""
+        device = self._knowledge.configuration.device(observation.device_id)
+        if device is None or not device.cross_district_rules:
+            return
+        if not watchlist_hit.authorisations_of(observation, device, self.received_ms):
+            return
+        for placed in device.cross_district_rules:
+            if self._suspended(placed):
+                continue
+            try:
+                subjects = cloned_plate.subjects_of(
+                    placed.rule.value, observation, self._knowledge.exact_index, self.received_ms
+                )
+            except Exception as error:  # noqa: BLE001 - it ends the rule, never the batch (C2)
+                self._failed(placed, error)
+                continue
+            self.result.passing.extend(
+                Passing(index, observation, placed.rule, which, subject, device.device.value)
+                for which, subject in subjects
+            )
 
     def _hits(self, observation: ObservationView, device: DeviceInForce | None) -> tuple[bool, bool]:
         """Whether a hit was raised, and whether one was too late to be."""

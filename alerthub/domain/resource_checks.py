@@ -15,6 +15,7 @@ from alerthub.domain.masks import valid as valid_mask
 from alerthub.domain.resources import (
     AuthenticationClass,
     CheckAuthorisation,
+    ClonedPlateParameters,
     Device,
     Jurisdiction,
     Key,
@@ -174,7 +175,11 @@ def _check_rule(rule: Rule, field: str) -> None:
     _check_once(rule.device_ids, f"{field}.device_ids")
     if rule.schedule is not None:
         check_schedule(rule.schedule, f"{field}.schedule")
-    parameters = {RuleKind.WATCHLIST_HIT: "watchlist_hit", RuleKind.DWELL: "dwell"}
+    parameters = {
+        RuleKind.WATCHLIST_HIT: "watchlist_hit",
+        RuleKind.DWELL: "dwell",
+        RuleKind.CLONED_PLATE: "cloned_plate",
+    }
     for kind, name in parameters.items():
         given = getattr(rule, name) is not None
         if rule.kind is kind and not given:
@@ -190,6 +195,24 @@ def _check_rule(rule: Rule, field: str) -> None:
             raise Refuse(f"{field}.dwell.dwell_seconds", "from 1 to 86400 seconds")
         if not 1 <= rule.dwell.maximum_gap_seconds <= 3_600:
             raise Refuse(f"{field}.dwell.maximum_gap_seconds", "from 1 to 3600 seconds")
+    if rule.cross_district is not (rule.kind is RuleKind.CLONED_PLATE):
+        expected = (
+            "true: its two reads are in any two districts"
+            if rule.kind is RuleKind.CLONED_PLATE
+            else f"false: a rule of kind {rule.kind.value} is evaluated in the district of its device"
+        )
+        raise Refuse(f"{field}.cross_district", expected)
+    if rule.cloned_plate is not None:
+        _check_cloned_plate(rule.cloned_plate, f"{field}.cloned_plate")
+
+
+def _check_cloned_plate(parameters: ClonedPlateParameters, field: str) -> None:
+    if not 30 <= parameters.maximum_speed_kmh <= 1_000:
+        raise Refuse(f"{field}.maximum_speed_kmh", "from 30 to 1000 km/h: no vehicle there goes faster")
+    if not 60 <= parameters.window_seconds <= 3_600:
+        raise Refuse(f"{field}.window_seconds", "from 60 to 3600 seconds: so long a read is kept")
+    if not 0 <= parameters.minimum_confidence <= 1:
+        raise Refuse(f"{field}.minimum_confidence", "from 0 to 1")
 
 
 def _check_masks(masks: Sequence[str], field: str) -> None:

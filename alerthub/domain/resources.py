@@ -54,6 +54,7 @@ class RuleKind(Enum):
     WATCHLIST_HIT = "watchlist-hit"
     DWELL = "dwell"
     DIRECT_CALL = "direct-call"
+    CLONED_PLATE = "cloned-plate"
 
 
 class Severity(Enum):
@@ -146,6 +147,13 @@ class DwellParameters:
 
 
 @dataclass(frozen=True, slots=True)
+class ClonedPlateParameters:
+    maximum_speed_kmh: int
+    window_seconds: int
+    minimum_confidence: float
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     rule_id: str
     status: LifeStatus
@@ -163,6 +171,7 @@ class Rule:
     cross_district: bool
     watchlist_hit: WatchlistHitParameters | None
     dwell: DwellParameters | None
+    cloned_plate: ClonedPlateParameters | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from alerthub.domain.errors import Conflict, Refuse
 
 SUBJECTS = st.builds(
     Subject,
-    kind=st.sampled_from(["watchlist_hit", "dwell", "direct_call", "other"]),
+    kind=st.sampled_from(["watchlist_hit", "dwell", "direct_call", "cloned_plate", "other"]),
     names_person=st.booleans(),
     has_picture=st.booleans(),
     weakly_authenticated=st.booleans(),
@@ -33,6 +33,11 @@ def test_without_a_picture_it_is_verified_in_another_way() -> None:
     without = Subject("watchlist_hit", names_person=False, has_picture=False, weakly_authenticated=False)
     assert "no_picture" in names(without)
     assert "read_matches" not in names(without)
+
+
+def test_a_cloned_plate_is_compared_at_both_places() -> None:
+    cloned = Subject("cloned_plate", names_person=False, has_picture=True, weakly_authenticated=False)
+    assert names(cloned) == ["opened", "read_matches", "both_places", "plausible"]
 
 
 def test_an_alert_that_names_a_person_asks_for_the_instruction_and_the_contact() -> None:

@@ -126,6 +126,16 @@ def test_names_as_people_write_them_become_the_wires() -> None:
     assert shift.from_ms == 1_795_384_800_000
 
 
+def test_a_rule_for_cloned_plates_is_written_as_any_other() -> None:
+    [document] = read(
+        "kind: Rule\nid: cloned\nrule_kind: cloned-plate\ncross_district: true\n"
+        "cloned_plate: {maximum_speed_kmh: 150, window_seconds: 1800, minimum_confidence: 0.5}"
+    )
+    rule = document.resource.rule
+    assert (rule.kind, rule.cross_district) == (registry_pb2.RULE_KIND_CLONED_PLATE, True)
+    assert (rule.cloned_plate.maximum_speed_kmh, rule.cloned_plate.window_seconds) == (150, 1_800)
+
+
 @pytest.mark.parametrize(
     ("text", "field", "expected"),
     [

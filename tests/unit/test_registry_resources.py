@@ -23,6 +23,7 @@ from alerthub.domain.resources import (
     Action,
     AuthenticationClass,
     CheckAuthorisation,
+    ClonedPlateParameters,
     Current,
     Device,
     DispatchPolicy,
@@ -98,9 +99,17 @@ HIT = replace(
     watchlist_hit=WatchlistHitParameters(("exact",), 0.5),
     dwell=None,
 )
+CLONED = replace(
+    DWELL,
+    rule_id="cloned",
+    kind=RuleKind.CLONED_PLATE,
+    cross_district=True,
+    dwell=None,
+    cloned_plate=ClonedPlateParameters(150, 1_800, 0.5),
+)
 PATROL = Unit("patrol", ACTIVE, TEXT, "patrol", "city", Position(38.0, 114.0), "P1")
 EARLY = Shift("early", ACTIVE, "patrol", NOW, NOW + 8 * HOUR, ("li.wei",))
-ALL: tuple[Resource, ...] = (CITY, BAY, CAMERA, GRANT, DWELL, HIT, PATROL, EARLY)
+ALL: tuple[Resource, ...] = (CITY, BAY, CAMERA, GRANT, DWELL, HIT, CLONED, PATROL, EARLY)
 
 
 @pytest.mark.parametrize("resource", ALL)
@@ -153,6 +162,22 @@ def test_a_resource_is_the_same_after_the_wire(resource: Resource) -> None:
         (
             replace(HIT, watchlist_hit=WatchlistHitParameters(("exact",), 1.5)),
             "watchlist_hit.minimum_confidence",
+        ),
+        (replace(CLONED, cloned_plate=None), "cloned_plate"),
+        (replace(CLONED, cross_district=False), "cross_district"),
+        (replace(DWELL, cross_district=True), "cross_district"),
+        (replace(HIT, cloned_plate=CLONED.cloned_plate), "cloned_plate"),
+        (
+            replace(CLONED, cloned_plate=ClonedPlateParameters(20, 1_800, 0.9)),
+            "cloned_plate.maximum_speed_kmh",
+        ),
+        (
+            replace(CLONED, cloned_plate=ClonedPlateParameters(150, 3_601, 0.9)),
+            "cloned_plate.window_seconds",
+        ),
+        (
+            replace(CLONED, cloned_plate=ClonedPlateParameters(150, 1_800, float("nan"))),
+            "cloned_plate.minimum_confidence",
         ),
         (replace(PATROL, unit_kind=" "), "unit_kind"),
         (replace(PATROL, station=Position(-91, 0)), "station.latitude"),

@@ -123,6 +123,8 @@ class DeviceInForce:
     authorisations: tuple[Version[CheckAuthorisation], ...]
     hit_rules: tuple[PlacedRule, ...]
     dwell_rules: tuple[PlacedRule, ...]
+    cross_district_rules: tuple[PlacedRule, ...] = ()
+    """Evaluated by the second agent (C7)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,22 @@ class DwellMatch:
 
 
 @dataclass(frozen=True, slots=True)
+class ClonedPlateMatch:
+    """The read before the one that fired, and the least speed at which one vehicle would have been at both
+    places. Degrees of WGS 84, metres, milliseconds."""
+
+    other_device_id: str
+    other_observation_id: bytes
+    other_latitude: float
+    other_longitude: float
+    other_time_ms: int
+    other_clock_uncertainty_ms: int
+    distance_metres: float
+    speed_kmh: int
+    maximum_speed_kmh: int
+
+
+@dataclass(frozen=True, slots=True)
 class Raised:
     """A rule fired on `observation`."""
 
@@ -163,7 +181,7 @@ class Raised:
     unit_kind: str
     jurisdiction: str
     observation: ObservationView
-    match: WatchlistMatch | DwellMatch
+    match: WatchlistMatch | DwellMatch | ClonedPlateMatch
 
 
 def raised_id(rule_id: str, subject: str, observation_id: bytes) -> bytes:

@@ -46,12 +46,21 @@ def covered(
     It must be one of the device's, valid when the observation was received, and name the entry's category.
     """
     categories: set[str] = set()
-    for authorisation in device.authorisations:
-        if authorisation.value.authorisation_id == observation.authorisation_id and _valid(
-            authorisation, received_ms
-        ):
-            categories.update(authorisation.value.categories)
+    for authorisation in authorisations_of(observation, device, received_ms):
+        categories.update(authorisation.categories)
     return [hit for hit in hits if hit.entry.category in categories]
+
+
+def authorisations_of(
+    observation: ObservationView, device: DeviceInForce, received_ms: int
+) -> list[CheckAuthorisation]:
+    """Those of the device, valid at the reception, under which the observation's identifiers were taken."""
+    return [
+        authorisation.value
+        for authorisation in device.authorisations
+        if authorisation.value.authorisation_id == observation.authorisation_id
+        and _valid(authorisation, received_ms)
+    ]
 
 
 def _valid(authorisation: Version[CheckAuthorisation], received_ms: int) -> bool:
