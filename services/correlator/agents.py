@@ -1,4 +1,5 @@
-"""The agent: hands each batch of `observations` to the handler, in order, and acknowledges nothing itself."""
+"""The agents: they hand each record of `observations` and of `passages` to their handlers, in order, and
+acknowledge nothing themselves."""
 
 from __future__ import annotations
 
@@ -10,22 +11,26 @@ from faust.types import AgentT
 from mode.supervisors import CrashingSupervisor
 
 from services.correlator.application import raw_topic
-from services.correlator.consumer import OBSERVATIONS, Budget
-from services.correlator.handlers import EventView
+from services.correlator.consumer import OBSERVATIONS, PASSAGES, Budget
+from services.correlator.outgoing import EventView
+
+Take = Callable[[EventView], Awaitable[None]]
 
 
-def register(
-    application: faust.App, take: Callable[[EventView], Awaitable[None]], budget: Budget
-) -> AgentT[Any]:
-    """Declares the agent.
+def register(application: faust.App, take: Take, take_passages: Take, budget: Budget) -> None:
+    """Declares both agents."""
+    _agent(application, OBSERVATIONS, "correlate", take, budget)
+    _agent(application, PASSAGES, "correlate-districts", take_passages, budget)
 
-    One at a time and in order: an exception would otherwise leave its batch acknowledged and go on (faust
+
+def _agent(application: faust.App, topic: str, name: str, take: Take, budget: Budget) -> AgentT[Any]:
+    """One at a time and in order: an exception would otherwise leave its batch acknowledged and go on (faust
     issue 606). An exception ends the process, by its supervisor.
     """
 
     @application.agent(
-        raw_topic(application, OBSERVATIONS),
-        name="correlate",
+        raw_topic(application, topic),
+        name=name,
         concurrency=1,
         supervisor_strategy=CrashingSupervisor,
     )

@@ -1,5 +1,5 @@
-"""Faust's consumer of observations, made to keep two promises: batches are handed over one after the other
-without a gap, and those that wait are bounded in bytes (C4)."""
+"""Faust's consumer of observations and passages, made to keep two promises: batches are handed over one after
+the other without a gap, and those that wait are bounded in bytes (C4)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from services.correlator import metrics
 log = logger(__name__)
 
 OBSERVATIONS = "observations"
+PASSAGES = "passages"
+_IN_ORDER = frozenset({OBSERVATIONS, PASSAGES})
 _EMPTY_BATCH_BYTES = 4_096
 """What a waiting record costs beside its value."""
 _HANDED_OVER_WITHOUT_A_BREAK = 100
@@ -80,7 +82,7 @@ class SequentialConsumer(driver.Consumer):
     Faust throws away what it fetched while state was being recovered, and goes back to the committed offset.
     That is not tight: a partition without a committed offset is left where it is, and what was fetched
     before it went back can be handed over after it. It would then take the gap for a compacted log's and
-    acknowledge what nobody has seen. The log of observations has no gaps, so here one means: go back.
+    acknowledge what nobody has seen. Neither log has gaps, so here one means: go back.
 
     Faust pauses by the number of records, which says nothing of their size: a catch-up would fill the memory.
     So what is handed over is counted against the application's budget.
@@ -100,9 +102,9 @@ class SequentialConsumer(driver.Consumer):
             self, loop=self.loop, beacon=self.beacon, thread_loop=uvloop.new_event_loop()
         )
 
-    def begin(self, partitions: Mapping[int, int]) -> None:
+    def begin(self, partitions: Mapping[TP, int]) -> None:
         """From now on these partitions are handed over, each from the given offset on, and no others."""
-        self._first = {TP(OBSERVATIONS, number): offset for number, offset in partitions.items()}
+        self._first = dict(partitions)
         self._next = dict(self._first)
         self._times_back = {}
 
@@ -120,7 +122,7 @@ class SequentialConsumer(driver.Consumer):
         gone_back: set[TP] = set()
         handed_over = 0
         async for tp, message in super().getmany(timeout):
-            if tp.topic != OBSERVATIONS:
+            if tp.topic not in _IN_ORDER:
                 yield tp, message
                 continue
             expected = self._next.get(tp)
@@ -141,16 +143,15 @@ class SequentialConsumer(driver.Consumer):
     async def _go_back(self, tp: TP, expected: int) -> None:
         times = self._times_back[tp] = self._times_back.get(tp, 0) + 1
         if times > _TIMES_TO_GO_BACK:
-            raise MissingBatchError(f"batch {expected} of partition {tp.partition} does not come")
-        await self.read_again(tp.partition, expected)
+            raise MissingBatchError(f"record {expected} of {tp.topic} {tp.partition} does not come")
+        await self.read_again(tp, expected)
 
-    async def read_again(self, partition: int, offset: int) -> None:
+    async def read_again(self, tp: TP, offset: int) -> None:
         """The partition is handed over from `offset` on, again where it was before."""
-        tp = TP(OBSERVATIONS, partition)
         if tp not in self._next:
             return
         metrics.TIMES_READ_AGAIN.inc()
-        log.warning("batches_read_again", partition=partition, offset=offset)
+        log.warning("batches_read_again", topic=tp.topic, partition=tp.partition, offset=offset)
         self._next[tp] = offset
         await self.seek_wait({tp: offset})
 
@@ -165,7 +166,7 @@ class SequentialConsumer(driver.Consumer):
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Goes back to what is committed; where nothing is yet, to the log's beginning, too."""
         committed = await super().seek_to_committed()
-        never = [tp for tp, offset in committed.items() if tp.topic == OBSERVATIONS and not offset]
+        never = [tp for tp, offset in committed.items() if tp.topic in _IN_ORDER and not offset]
         if never:
             await self._thread.seek_to_beginning(*never)
         return committed

@@ -30,6 +30,28 @@ SUSPENDED_RULES = Gauge("alerthub_correlator_suspended_rules", "Versions of rule
 NOT_COVERED = Counter(
     "alerthub_correlator_hits_not_covered_total", "Hits that no check authorisation in force covers."
 )
+PASSAGE_BATCHES = Counter(
+    "alerthub_correlator_passage_batches_total", "Records of passages, by what became of them.", ["result"]
+)
+PASSAGES = Counter(
+    "alerthub_correlator_passages_total",
+    "Reads that the second agent was given, by what became of them; replays included.",
+    ["result"],
+)
+for _result in ("applied", "skipped", "dead_lettered", "not_ours", "out_of_order"):
+    PASSAGE_BATCHES.labels(_result)
+for _result in ("applied", "repeat", "late", "without_rule", "after_a_hole"):
+    PASSAGES.labels(_result)
+PASSAGES_SENT = Counter(
+    "alerthub_correlator_passages_sent_total", "Reads that cross-district rules asked for; replays included."
+)
+PASSAGE_BATCHES_SENT = Counter(
+    "alerthub_correlator_passage_batches_sent_total", "Records that they were packed into."
+)
+PLATES_OVERFLOWED = Counter(
+    "alerthub_correlator_plates_overflowed_total",
+    "Plates whose reads were given up because a piece of the second agent's state had too many.",
+)
 STAYS_OVERFLOWED = Counter(
     "alerthub_correlator_stays_overflowed_total", "Stays given up because a district had too many."
 )

@@ -53,7 +53,7 @@ class Positions:
             )
             described = futures[self._topic].result(timeout=_TIMEOUT_SECONDS)
         except (KafkaException, TimeoutError) as error:
-            raise Retry("Kafka did not describe the topic of observations") from error
+            raise Retry(f"Kafka did not describe the topic {self._topic}") from error
         self.partition_count = len(described.partitions)
         return str(described.topic_id).encode()
 
@@ -64,5 +64,5 @@ class Positions:
             ends = kafka_positions.ends(self._admin, places)
             committed = kafka_positions.committed(self._reader, places)
         except (KafkaException, TimeoutError) as error:
-            raise Retry("Kafka did not say where the partitions of observations stand") from error
+            raise Retry(f"Kafka did not say where the partitions of {self._topic} stand") from error
         return {place[1]: Position(starts[place], ends[place], committed.get(place)) for place in places}

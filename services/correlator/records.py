@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from alerthub.api.v1.alert_pb2 import AlertRaised
 from alerthub.api.v1.common_pb2 import LocalizedText as WireText
-from alerthub.api.v1.observation_pb2 import Observation
+from alerthub.api.v1.common_pb2 import Position as WirePosition
+from alerthub.api.v1.observation_pb2 import Observation, WrappedDataKey
 from alerthub.api.v1.registry_pb2 import CheckAuthorisation as WireAuthorisation
 from alerthub.api.v1.registry_pb2 import Device as WireDevice
 from alerthub.api.v1.registry_pb2 import Rule as WireRule
@@ -21,6 +22,7 @@ from alerthub.domain.matching_index import Entry, EntryToken
 from alerthub.domain.resources import (
     AuthenticationClass,
     CheckAuthorisation,
+    ClonedPlateParameters,
     Device,
     DispatchPolicy,
     DwellParameters,
@@ -34,10 +36,9 @@ from alerthub.domain.resources import (
     Zone,
     ZoneKind,
 )
-from alerthub.domain.rules.interface import Raised, WatchlistMatch
+from alerthub.domain.rules.interface import ClonedPlateMatch, DwellMatch, Raised, WatchlistMatch
 from alerthub.domain.schedule import Hours, Schedule
 from alerthub.domain.versions import Version
-from alerthub.observation_batches import ReadBatch
 
 Member = TypeVar("Member")
 
@@ -52,6 +53,17 @@ _POLICIES: Mapping[int, DispatchPolicy] = dict(enumerate(DispatchPolicy, start=1
 _SEVERITY_NUMBERS = {member: number for number, member in _SEVERITIES.items()}
 _POLICY_NUMBERS = {member: number for number, member in _POLICIES.items()}
 _RULE_KIND_NUMBERS = {member: number for number, member in _RULE_KINDS.items()}
+
+
+class BatchOrigin(Protocol):
+    """What an alert says of the batch in which its observation came."""
+
+    @property
+    def gateway_id(self) -> str: ...
+    @property
+    def epoch(self) -> str: ...
+    @property
+    def data_keys(self) -> Sequence[WrappedDataKey]: ...
 
 
 def _known(members: Mapping[int, Member], number: int, field: str) -> Member:
@@ -139,7 +151,7 @@ def zone_of(value: bytes) -> Version[Zone]:
 def rule_of(value: bytes) -> Version[Rule]:
     """The rule of a value of `rules`. Raises as `device_of`."""
     wire = WireRule.FromString(value)
-    hit, dwell = wire.watchlist_hit, wire.dwell
+    hit, dwell, cloned = wire.watchlist_hit, wire.dwell, wire.cloned_plate
     rule = Rule(
         rule_id=wire.rule_id,
         status=_known(_STATUSES, wire.status, "status"),
@@ -165,6 +177,11 @@ def rule_of(value: bytes) -> Version[Rule]:
             if wire.HasField("dwell")
             else None
         ),
+        cloned_plate=(
+            ClonedPlateParameters(cloned.maximum_speed_kmh, cloned.window_seconds, cloned.minimum_confidence)
+            if wire.HasField("cloned_plate")
+            else None
+        ),
     )
     return Version(wire.version, wire.active_from_ms, rule)
 
@@ -185,7 +202,7 @@ def _schedule_of(wire: WeeklySchedule) -> Schedule:
     )
 
 
-def alert_of(raised: Raised, batch: ReadBatch, *, correlated_ms: int) -> AlertRaised:
+def alert_of(raised: Raised, batch: BatchOrigin, *, correlated_ms: int) -> AlertRaised:
     """The value of `alerts`, with the data keys that its observation needs and no other."""
     rule = raised.rule.value
     observation = raised.observation
@@ -214,19 +231,37 @@ def alert_of(raised: Raised, batch: ReadBatch, *, correlated_ms: int) -> AlertRa
         setattr(alert, field, number)
     needed = _data_keys_of(observation)
     alert.data_keys.extend(key for key in batch.data_keys if key.data_key_id in needed)
-    match = raised.match
-    if isinstance(match, WatchlistMatch):
-        hit = alert.watchlist
-        hit.entry_id, hit.entry_version = match.entry_id, match.entry_version
-        hit.category, hit.names_person = match.category, match.names_person
-        setattr(hit, "identifier_kind", match.identifier_kind)  # noqa: B010 - as above
-        hit.mask, hit.token, hit.epoch = match.mask, match.token, match.epoch
-        hit.identifier_index, hit.entry_valid_until_ms = match.identifier_index, match.entry_valid_until_ms
-    else:
-        stood = alert.dwell
-        stood.zone_id, stood.zone_version = match.zone_id, match.zone_version
-        stood.first_seen_ms, stood.last_seen_ms = match.first_seen_ms, match.last_seen_ms
+    _set_match(alert, raised)
     return alert
+
+
+def _set_match(alert: AlertRaised, raised: Raised) -> None:
+    match raised.match:
+        case WatchlistMatch() as match:
+            hit = alert.watchlist
+            hit.entry_id, hit.entry_version = match.entry_id, match.entry_version
+            hit.category, hit.names_person = match.category, match.names_person
+            setattr(hit, "identifier_kind", match.identifier_kind)  # noqa: B010 - as above
+            hit.mask, hit.token, hit.epoch = match.mask, match.token, match.epoch
+            hit.identifier_index, hit.entry_valid_until_ms = (
+                match.identifier_index,
+                match.entry_valid_until_ms,
+            )
+        case DwellMatch() as match:
+            stood = alert.dwell
+            stood.zone_id, stood.zone_version = match.zone_id, match.zone_version
+            stood.first_seen_ms, stood.last_seen_ms = match.first_seen_ms, match.last_seen_ms
+        case ClonedPlateMatch() as match:
+            pair = alert.cloned_plate
+            pair.other_device_id = match.other_device_id
+            pair.other_observation_id = match.other_observation_id
+            pair.other_position.CopyFrom(
+                WirePosition(latitude=match.other_latitude, longitude=match.other_longitude)
+            )
+            pair.other_time_ms = match.other_time_ms
+            pair.other_clock_uncertainty_ms = match.other_clock_uncertainty_ms
+            pair.distance_metres, pair.speed_kmh = match.distance_metres, match.speed_kmh
+            pair.maximum_speed_kmh = match.maximum_speed_kmh
 
 
 def _data_keys_of(observation: Observation) -> set[bytes]:

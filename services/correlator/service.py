@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable
 from typing import Any, cast
 
+from faust.types import TP
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from alerthub import loops, lost_records
@@ -25,13 +26,17 @@ from services.correlator.application import (
     raw_topic,
 )
 from services.correlator.checkpoint import Checkpoint
-from services.correlator.consumer import OBSERVATIONS, SequentialConsumer
-from services.correlator.handlers import BatchHandler, Send, now_ms
+from services.correlator.consumer import OBSERVATIONS, PASSAGES, SequentialConsumer
+from services.correlator.handlers import BatchHandler
+from services.correlator.outgoing import Outgoing, Send, now_ms
+from services.correlator.passage_handlers import PassageHandler
+from services.correlator.passage_sending import WATERMARK_SECONDS as PASSAGE_WATERMARK_SECONDS
+from services.correlator.passage_sending import PassageSender, SendTo
 from services.correlator.positions import Position, Positions
 from services.correlator.replicas import Reference, Replicas, Source
 from services.correlator.settings import CorrelatorSettings
-from services.correlator.snapshots import Snapshot
-from services.correlator.state import Working
+from services.correlator.snapshots import Captured, Snapshot
+from services.correlator.state import Working, WorkingPassages
 from services.correlator.watchdog import Waiting, Watchdog
 from services.correlator.watermarks import WATERMARK_SECONDS
 
@@ -84,6 +89,7 @@ class Service:
                 ("checkpoint", self._checkpoint_regularly()),
                 ("watchdog", self._watch_progress()),
                 ("watermarks", self._tell_watermarks()),
+                ("passage-watermarks", self._tell_second_agents()),
                 ("reference", self._leave_reference_to_reference_counts()),
             )
         ]
@@ -94,6 +100,7 @@ class Service:
         self.application = build_application(settings)
         self.table = build_table(self.application)
         self.working = Working(self.table)
+        self.working_passages = WorkingPassages(self.table)
         self.replicas: Source = self._source or Replicas(
             settings.kafka,
             self.reference,
@@ -101,26 +108,43 @@ class Service:
             on_failure=self._parts.fail,
         )
         self.positions = Positions(settings.kafka, topic=OBSERVATIONS, group=APPLICATION_ID)
+        self.passage_positions = Positions(settings.kafka, topic=PASSAGES, group=APPLICATION_ID)
         self.kafka_watch = KafkaWatch(
             settings.kafka, topics=topics_of("correlator"), groups={APPLICATION_ID: OBSERVATIONS}
         )
         self.checkpoint = Checkpoint(
-            capture=lambda: self.working.capture(self.reference.catalogue.at(now_ms()), now_ms()),
+            capture=self._capture,
             send=self._send_state,
             keep=self.table.keep,
             generation=self._generation,
         )
         metrics.CHECKPOINT_AGE.set_function(self._checkpoint_age)
+        outgoing = Outgoing(
+            send_alert=self._sender("alerts"),
+            send_dead_letter=self._sender("dead-letter"),
+            reference=self.reference,
+        )
+        self.passages = PassageSender(self.working, self._sender_to(PASSAGES), settings.partitions)
         self.handler = BatchHandler(
             gate=self.replicas,
             reference=self.reference,
             working=self.working,
             checkpoint=self.checkpoint,
-            send_alert=self._sender("alerts"),
-            send_dead_letter=self._sender("dead-letter"),
-            read_again=lambda partition, offset: self._consumer().read_again(partition, offset),
+            outgoing=outgoing,
+            passages=self.passages,
+            read_again=lambda number, offset: self._consumer().read_again(TP(OBSERVATIONS, number), offset),
         )
-        agents.register(self.application, self.handler.take, self.application.budget)
+        self.passage_handler = PassageHandler(
+            gate=self.replicas,
+            reference=self.reference,
+            working=self.working_passages,
+            checkpoint=self.checkpoint,
+            outgoing=outgoing,
+            read_again=lambda number, offset: self._consumer().read_again(TP(PASSAGES, number), offset),
+        )
+        agents.register(
+            self.application, self.handler.take, self.passage_handler.take, self.application.budget
+        )
         self.table.on_recover(self._on_recovered)
         self.application.on_partitions_revoked.connect(cast(Any, self._on_revoked))
 
@@ -140,6 +164,28 @@ class Service:
 
         return send
 
+    def _sender_to(self, name: str) -> SendTo:
+        topic = raw_topic(self.application, name)
+
+        def send(partition: int, value: bytes) -> Awaitable[object]:
+            sent: Awaitable[object] = topic.send_soon(value=value, partition=partition)
+            return sent
+
+        return send
+
+    def _capture(self) -> list[Captured]:
+        now = now_ms()
+        configuration = self.reference.catalogue.at(now)
+        return [
+            *self.working.capture(configuration, now),
+            *self.working_passages.capture(configuration, now),
+        ]
+
+    def _end(self) -> None:
+        self.working.end()
+        self.working_passages.end()
+        self.checkpoint.forget()
+
     def _send_state(self, record: Snapshot) -> Awaitable[object]:
         sent: Awaitable[object] = self.table.send_changelog(record.partition, record.key, record.value)
         return sent
@@ -158,8 +204,7 @@ class Service:
         except Exception as error:  # noqa: BLE001 - whatever it was, the process must not go on
             self._parts.fail(error)
         finally:
-            self.working.end()
-            self.checkpoint.forget()
+            self._end()
             metrics.PARTITIONS.set(0)
 
     async def _on_recovered(self) -> None:
@@ -171,28 +216,46 @@ class Service:
 
     async def _begin(self) -> None:
         generation = self._generation()
-        partitions = sorted(
-            tp.partition for tp in self.application.consumer.assignment() if tp.topic == OBSERVATIONS
-        )
-        topic_id = await self.positions.topic_id()
+        partitions = self._assigned(OBSERVATIONS)
+        # While releases without a second agent are in the group, passages can be ours whose state is theirs.
+        of_passages = sorted(set(self._assigned(PASSAGES)) & set(partitions))
+        topic_id, passages_id = await self.positions.topic_id(), await self.passage_positions.topic_id()
         positions = await self.positions.read(partitions) if partitions else {}
+        passage_positions = await self.passage_positions.read(of_passages) if of_passages else {}
         if self._generation() != generation:
             return
         first = {number: _first(positions[number]) for number in partitions}
+        first_passages = {number: _first(passage_positions[number]) for number in of_passages}
+        lost_passages = watchdog.lost(passage_positions)
         self.working.begin(first, topic_id)
-        self._consumer().begin(first)
+        self.working_passages.begin(
+            first_passages, passages_id, source_topic_id=topic_id, incomplete=lost_passages
+        )
+        self._consumer().begin(
+            {
+                **{TP(OBSERVATIONS, number): offset for number, offset in first.items()},
+                **{TP(PASSAGES, number): offset for number, offset in first_passages.items()},
+            }
+        )
         metrics.PARTITIONS.set(len(partitions))
-        for partition, count in watchdog.lost(positions).items():
-            self._tell_loss(partition, positions[partition].start, count)
+        for topic, lost, known in (
+            (OBSERVATIONS, watchdog.lost(positions), positions),
+            (PASSAGES, lost_passages, passage_positions),
+        ):
+            for partition, count in lost.items():
+                self._tell_loss(topic, partition, known[partition].start, count)
 
-    def _tell_loss(self, partition: int, start: int, count: int) -> None:
+    def _assigned(self, topic: str) -> list[int]:
+        return sorted(tp.partition for tp in self.application.consumer.assignment() if tp.topic == topic)
+
+    def _tell_loss(self, topic: str, partition: int, start: int, count: int) -> None:
         """To SRE (metric, log, letter) and to the office (alert): C15. Whoever begins here again before
         anything was acknowledged tells it again, by the same id."""
         metrics.BATCHES_LOST.inc(count)
-        log.error("batches_lost", partition=partition, count=count)
+        log.error("batches_lost", topic=topic, partition=partition, count=count)
         told_ms = now_ms()
         letter = dead_letters.letter(
-            topic=OBSERVATIONS,
+            topic=topic,
             partition=partition,
             offset=start,
             payload=b"",
@@ -200,10 +263,10 @@ class Service:
             time_ms=told_ms,
         )
         alert = lost_records.raised(
-            topic=OBSERVATIONS, partition=partition, committed=start - count, start=start, time_ms=told_ms
+            topic=topic, partition=partition, committed=start - count, start=start, time_ms=told_ms
         )
         self.checkpoint.wait_for(
-            self._sender("dead-letter")(OBSERVATIONS.encode(), letter),
+            self._sender("dead-letter")(topic.encode(), letter),
             self._sender("alerts")(alert.fold_key.encode(), alert.SerializeToString()),
         )
 
@@ -242,19 +305,26 @@ class Service:
                 # Nobody waits for it: the next one says the same and more.
                 send(instance.encode(), told.SerializeToString())
 
+    async def _tell_second_agents(self) -> None:
+        """How far this worker's sources are, while a cross-district rule is in force (C7)."""
+        while True:
+            await asyncio.sleep(PASSAGE_WATERMARK_SECONDS)
+            if self.working.open and self.reference.catalogue.at(now_ms()).cross_district:
+                self.passages.tell_watermarks(now_ms())
+
     async def _watch_progress(self) -> None:
         limit = self._settings.watchdog_seconds
-        dog = Watchdog(limit)
+        dog, passages_dog = Watchdog(limit), Watchdog(limit)
         # A Faust that loses its broker while it reads the changelog can wait for the rest for ever, and so
         # can a replica: seen after Kafka was killed in the middle of a rebalance.
         recovery, gate = Waiting(limit), Waiting(2 * limit)
         while True:
             await asyncio.sleep(min(10.0, limit / 4))
-            partitions = [
-                tp.partition for tp in self.application.consumer.assignment() if tp.topic == OBSERVATIONS
-            ]
+            partitions = self._assigned(OBSERVATIONS)
+            of_passages = self.working_passages.partitions
             try:
                 positions = await self.positions.read(partitions) if partitions else {}
+                passage_positions = await self.passage_positions.read(of_passages) if of_passages else {}
             except Retry:
                 # Only what stands still while the broker answers counts.
                 recovery.too_long(None)
@@ -271,8 +341,9 @@ class Service:
                 raise StalledError(f"the replicas were not fresh for {2 * limit} s")
             if closed is not None:
                 dog.pause()
+                passages_dog.pause()
                 continue
-            stalled = dog.stalled(positions)
+            stalled = dog.stalled(positions) + passages_dog.stalled(passage_positions)
             if stalled:
                 log.error("consumer_stalled", partitions=stalled)
                 raise StalledError(f"{len(stalled)} partitions lag and have not moved for {limit} s")
@@ -344,8 +415,7 @@ class Service:
         except Exception:
             log.warning("last_checkpoint_failed", exc_info=True)
         finally:
-            self.working.end()
-            self.checkpoint.forget()
+            self._end()
 
 
 def _first(position: Position) -> int:

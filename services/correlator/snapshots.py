@@ -23,8 +23,8 @@ from alerthub.domain.partition_state import (
 )
 from alerthub.domain.rules.dwell import Span, Stay
 
-SCHEMA = 1
-"""What this software writes. It reads every older one."""
+SCHEMA = 2
+"""What this software writes. It reads every older one. 2: passages beside observations."""
 READABLE_FROM = 1
 """The oldest schema whose software may go on from what this one writes: what it does not know is lost with
 its next checkpoint. Raised one release after the software that reads the new form (docs/upgrading.md)."""
@@ -47,8 +47,8 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """What changed in a partition since the last capture. The ledger is written after the districts were
-    acknowledged: a partition's offset must not be ahead of any of its districts'."""
+    """What changed in a partition since the last capture. The ledger is written after the districts (of
+    passages: the buckets) were acknowledged: a partition's offset must not be ahead of any of theirs."""
 
     districts: tuple[Snapshot, ...]
     ledger: Snapshot | None
@@ -58,20 +58,29 @@ def key_of(partition: int, name: str) -> bytes:
     return f"{partition}/{name}".encode()
 
 
+def checked(partition: int, value: bytes) -> StateRecord:
+    """The record, if this software may go on from it. Raises DecodeError, UnknownSchemaError."""
+    record = StateRecord.FromString(value)
+    # Records of before the field: whoever knew the schema, and nobody older, could read it.
+    if (record.readable_from or record.schema) > SCHEMA:
+        raise UnknownSchemaError(f"schema {record.schema} of the state of partition {partition}")
+    return record
+
+
 def capture(partition: int, state: PartitionState, topic_id: bytes) -> Captured:
     """The changed pieces of `state` as bytes; they count as written down from now on."""
     districts = []
     for name, district in state.districts.items():
         if district.changed:
-            record = _record(partition, state, topic_id)
+            record = record_at(partition, state.offset, topic_id)
             record.district.CopyFrom(_district_record(name, district))
-            districts.append(_snapshot(partition, f"district/{name}", record))
+            districts.append(snapshot_of(partition, f"district/{name}", record))
             district.changed = False
     ledger = None
     if state.changed:
-        record = _record(partition, state, topic_id)
+        record = record_at(partition, state.offset, topic_id)
         record.ledger.CopyFrom(_ledger_record(state))
-        ledger = _snapshot(partition, _LEDGER_KEY, record)
+        ledger = snapshot_of(partition, _LEDGER_KEY, record)
         state.changed = False
     return Captured(tuple(districts), ledger)
 
@@ -84,15 +93,12 @@ def restore(partition: int, records: Iterable[bytes], topic_id: bytes) -> Partit
     """
     state = PartitionState()
     for value in records:
-        record = StateRecord.FromString(value)
-        # Records of before the field: whoever knew the schema, and nobody older, could read it.
-        if (record.readable_from or record.schema) > SCHEMA:
-            raise UnknownSchemaError(f"schema {record.schema} of the state of partition {partition}")
+        record = checked(partition, value)
         offset = record.offset if record.topic_id == topic_id else -1
         if record.HasField("ledger"):
             state.offset = offset
             _take_ledger(state, record.ledger)
-        else:
+        elif record.HasField("district"):
             wire = record.district
             state.districts[wire.district] = District(
                 applied_offset=offset,
@@ -113,17 +119,19 @@ def prefer(known: bytes | None, candidate: bytes) -> bytes:
     return candidate
 
 
-def _record(partition: int, state: PartitionState, topic_id: bytes) -> StateRecord:
+def record_at(partition: int, offset: int, topic_id: bytes) -> StateRecord:
+    """A record without a state, as of the topic's offset."""
     return StateRecord(
         topic_id=topic_id,
         partition=partition,
-        offset=state.offset,
+        offset=offset,
         schema=SCHEMA,
         readable_from=READABLE_FROM,
     )
 
 
-def _snapshot(partition: int, name: str, record: StateRecord) -> Snapshot:
+def snapshot_of(partition: int, name: str, record: StateRecord) -> Snapshot:
+    """The record ready to be sent. Raises ValueError for one of more than 512 KiB."""
     value = record.SerializeToString()
     if len(value) > MAXIMUM_RECORD_BYTES:
         raise ValueError(f"the state record {name.partition('/')[0]} has {len(value)} bytes")

@@ -7,9 +7,9 @@ own class.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum, auto
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import faust
 from faust.types import TP, EventT
@@ -17,8 +17,9 @@ from faust.types import TP, EventT
 from alerthub.domain.catalogue import Configuration
 from alerthub.domain.correlation import forget_what_is_over
 from alerthub.domain.partition_state import Counts, PartitionState
+from alerthub.domain.passage_state import PassageState
 from alerthub.telemetry import logger
-from services.correlator import snapshots
+from services.correlator import passage_snapshots, snapshots
 from services.correlator.snapshots import Captured, Snapshot
 
 log = logger(__name__)
@@ -80,7 +81,17 @@ class Arrival(Enum):
     """It came before what is being read again, and will come again after it."""
 
 
-class Working:
+class State(Protocol):
+    """What is held of a partition, up to and including the record at `offset`."""
+
+    @property
+    def offset(self) -> int: ...
+
+
+Held = TypeVar("Held", bound=State)
+
+
+class WorkingCopies(Generic[Held]):
     """The working copies of the partitions' states. Closed: nothing may be loaded or applied.
 
     It is open from the end of a recovery until the partitions are revoked, and every opening begins with what
@@ -89,34 +100,33 @@ class Working:
 
     def __init__(self, table: StateTable) -> None:
         self._table = table
-        self._states: dict[int, PartitionState] = {}
+        self._states: dict[int, Held] = {}
         self._partitions: frozenset[int] = frozenset()
         self._next: dict[int, int] = {}
         self._read_again: set[int] = set()
-        self._topic_id = b""
+        self.topic_id = b""
         self.open = False
         self.generation = 0
         """Changes with every opening and closing."""
 
-    def begin(self, partitions: Mapping[int, int], topic_id: bytes) -> None:
-        """Recovery is complete: these partitions are held, and batches may be applied, each partition's from
-        the given offset on.
-
-        Raises what went wrong while the table was recovered, UnknownSchemaError, DecodeError.
-        """
+    def _begin(
+        self,
+        partitions: Mapping[int, int],
+        topic_id: bytes,
+        restore: Callable[[int, Iterable[bytes]], Held],
+    ) -> None:
+        """Raises what went wrong while the table was recovered, and what `restore` does."""
         if self._table.failure is not None:
             raise self._table.failure
         self._partitions = frozenset(partitions)
         self._next = dict(partitions)
         self._read_again = set()
-        self._topic_id = topic_id
+        self.topic_id = topic_id
         self._states = {
-            partition: snapshots.restore(partition, self._table.records(partition), topic_id)
-            for partition in self._partitions
+            partition: restore(partition, self._table.records(partition)) for partition in self._partitions
         }
         self.open = True
         self.generation += 1
-        log.info("state_recovered", partitions=sorted(self._partitions))
 
     def end(self) -> None:
         """Drops every working copy."""
@@ -129,11 +139,11 @@ class Working:
         return self.open and partition in self._partitions
 
     def arrival(self, partition: int, offset: int) -> Arrival:
-        """How the batch at `offset` comes, which is noted: one in order is to be applied, no other.
+        """How the record at `offset` comes, which is noted: one in order is to be applied, no other.
 
         Faust drops what it holds when the group's generation changes, and takes the gap for a compacted
-        log's. This log is never compacted and has no transactions, so its offsets have no gaps. A batch that
-        is in the state already need not come again.
+        log's. These logs are never compacted and have no transactions, so their offsets have no gaps. A
+        record that is in the state already need not come again.
         """
         if offset <= self.expected(partition):
             self._next[partition] = offset + 1
@@ -148,7 +158,7 @@ class Working:
         """The lowest offset at which the partition goes on."""
         return max(self._next[partition], self._states[partition].offset + 1)
 
-    def state(self, partition: int) -> PartitionState:
+    def state(self, partition: int) -> Held:
         """The working copy. Raises KeyError for a partition that is not held."""
         return self._states[partition]
 
@@ -156,14 +166,63 @@ class Working:
     def partitions(self) -> frozenset[int]:
         return self._partitions
 
+
+class Working(WorkingCopies[PartitionState]):
+    """The first agent's: of partitions of `observations`."""
+
+    def begin(self, partitions: Mapping[int, int], topic_id: bytes) -> None:
+        """Recovery is complete: these partitions are held, and batches may be applied, each partition's from
+        the given offset on.
+
+        Raises what went wrong while the table was recovered, UnknownSchemaError, DecodeError.
+        """
+        self._begin(
+            partitions,
+            topic_id,
+            lambda partition, records: snapshots.restore(partition, records, topic_id),
+        )
+        log.info("state_recovered", partitions=sorted(self._partitions))
+
     def capture(self, configuration: Configuration, now_ms: int) -> list[Captured]:
         """What changed since the last capture, as bytes, without what is over by now (refusal 2)."""
         captured = []
         for partition, state in self._states.items():
             forget_what_is_over(state, configuration, now_ms)
-            captured.append(snapshots.capture(partition, state, self._topic_id))
+            captured.append(snapshots.capture(partition, state, self.topic_id))
         return captured
 
     def totals(self) -> Mapping[int, Counts]:
         """What each held partition counted since its topic began."""
         return {partition: state.totals() for partition, state in self._states.items()}
+
+
+class WorkingPassages(WorkingCopies[PassageState]):
+    """The second agent's: of partitions of `passages`."""
+
+    def begin(
+        self,
+        partitions: Mapping[int, int],
+        topic_id: bytes,
+        *,
+        source_topic_id: bytes,
+        incomplete: Iterable[int] = (),
+    ) -> None:
+        """As `Working.begin`. `source_topic_id` is of `observations`; of the `incomplete` partitions Kafka
+        forgot records, so what their sources sent before is not known."""
+        self._begin(
+            partitions,
+            topic_id,
+            lambda partition, records: passage_snapshots.restore(
+                partition, records, topic_id, source_topic_id
+            ),
+        )
+        for partition in incomplete:
+            self._states[partition].forget_sources()
+
+    def capture(self, configuration: Configuration, now_ms: int) -> list[Captured]:
+        """As `Working.capture`."""
+        captured = []
+        for partition, state in self._states.items():
+            state.forget_what_is_over(configuration, now_ms)
+            captured.append(passage_snapshots.capture(partition, state, self.topic_id))
+        return captured

@@ -82,12 +82,13 @@ class Correlator:
             return False
 
     async def ledger(self) -> Mapping[str, int]:
-        return {result: int(float(value)) for result, value in _LEDGER.findall(await self._metrics())}
+        return {result: int(float(value)) for result, value in _LEDGER.findall(await self.metrics())}
 
     async def partitions(self) -> int:
         """How many it holds, with their states recovered."""
-        return sum(int(float(value)) for value in _PARTITIONS.findall(await self._metrics()))
+        return sum(int(float(value)) for value in _PARTITIONS.findall(await self.metrics()))
 
-    async def _metrics(self) -> str:
+    async def metrics(self) -> str:
+        """What a scraper reads."""
         async with httpx.AsyncClient() as client:
             return (await client.get(f"{self._url}/metrics")).text

@@ -26,14 +26,14 @@ THE_NEXT_RELEASE = """
 import runpy
 from services.correlator import snapshots
 
-made = snapshots._record
+made = snapshots.record_at
 
 def newer(*arguments):
     record = made(*arguments)
     record.MergeFromString(bytes.fromhex("f8ff0701"))  # a field that this release does not know
     return record
 
-snapshots.SCHEMA, snapshots._record = 2, newer
+snapshots.SCHEMA, snapshots.record_at = snapshots.SCHEMA + 1, newer
 runpy.run_module("services.correlator", run_name="__main__")
 """
 """A release that writes state of a newer schema, from which this one may go on."""

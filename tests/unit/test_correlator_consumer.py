@@ -91,7 +91,7 @@ async def test_nothing_is_handed_over_before_the_state_is_recovered(
     fetched = Fetched(consumer, monkeypatch)
 
     assert await fetched.handed_over(5, 6) == []
-    consumer.begin({1: 5})
+    consumer.begin({TP(OBSERVATIONS, 1): 5})
     assert await fetched.handed_over(5, 6) == [5, 6]
     consumer.end()
     assert await fetched.handed_over(7) == []
@@ -102,7 +102,7 @@ async def test_a_gap_is_read_again_and_nothing_after_it_is_handed_over_before(
 ) -> None:
     # given that Faust threw away 6 and 7
     fetched = Fetched(consumer, monkeypatch)
-    consumer.begin({1: 5})
+    consumer.begin({TP(OBSERVATIONS, 1): 5})
 
     assert await fetched.handed_over(5, 8, 9) == [5]
     assert fetched.sent_back_to == [6]
@@ -114,7 +114,7 @@ async def test_what_was_handed_over_is_not_handed_over_again(
     consumer: SequentialConsumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetched = Fetched(consumer, monkeypatch)
-    consumer.begin({1: 5})
+    consumer.begin({TP(OBSERVATIONS, 1): 5})
 
     assert await fetched.handed_over(3, 4, 5, 5, 6) == [5, 6]
 
@@ -123,7 +123,7 @@ async def test_a_batch_that_never_comes_ends_the_process(
     consumer: SequentialConsumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetched = Fetched(consumer, monkeypatch)
-    consumer.begin({1: 5})
+    consumer.begin({TP(OBSERVATIONS, 1): 5})
 
     for _ in range(5):
         assert await fetched.handed_over(6) == []

@@ -19,13 +19,16 @@ from correlator_builders import (
     with_one_unreadable,
 )
 from faust.types import TP
+from passage_builders import CLONED_RULE
 
 from alerthub.api.v1.observation_pb2 import DeadLetter, Observation, ObservationBatch
 from alerthub.domain.versions import ACTIVATION_LEAD_MS
 from services.correlator.application import build_application, build_table
 from services.correlator.checkpoint import Checkpoint
 from services.correlator.consumer import Budget
-from services.correlator.handlers import MAXIMUM_ALERT_BYTES, MAXIMUM_OBSERVATIONS, BatchHandler
+from services.correlator.handlers import MAXIMUM_OBSERVATIONS, BatchHandler
+from services.correlator.outgoing import MAXIMUM_ALERT_BYTES, Outgoing
+from services.correlator.passage_sending import PassageSender
 from services.correlator.replicas import Reference
 from services.correlator.settings import CorrelatorSettings
 from services.correlator.state import Working
@@ -56,13 +59,21 @@ class Worker:
         self.working.begin({3: first}, b"topic")
         self.checkpoint = Checkpoint(capture=list, send=self.never, keep=lambda _: None, generation=lambda: 0)
         self.reference = Reference()
-        self.handler = BatchHandler(
+        self.handler = self.handler_with(PassageSender(self.working, self.never, 8))
+
+    def handler_with(self, passages: PassageSender) -> BatchHandler:
+        return BatchHandler(
             gate=self.gate,
             reference=self.reference,
             working=self.working,
             checkpoint=self.checkpoint,
-            send_alert=self.never,
-            send_dead_letter=self.put_aside,
+            outgoing=Outgoing(
+                send_alert=self.never,
+                send_dead_letter=self.put_aside,
+                reference=self.reference,
+                clock=lambda: NOW,
+            ),
+            passages=passages,
             read_again=self.go_back,
             clock=lambda: NOW,
         )
@@ -299,3 +310,28 @@ def test_a_full_budget_pauses_the_partition_until_half_of_it_is_free() -> None:
     assert consumer.paused == {partition}
     budget.release(100_001)
     assert consumer.paused == set()
+
+
+async def test_a_batch_is_acknowledged_only_after_its_passages_arrived() -> None:
+    # given a rule that asks for the plate of a batch
+    worker = Worker()
+    delivered: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    sent: list[int] = []
+
+    def deliver(partition: int, _: bytes) -> asyncio.Future[object]:
+        sent.append(partition)
+        return delivered
+
+    worker.handler = worker.handler_with(PassageSender(worker.working, deliver, 8))
+    worker.reference.catalogue = catalogue(rules=[CLONED_RULE])
+    event = good(0)
+    await worker.handler.take(event)
+    assert len(sent) == 1
+
+    # then a checkpoint waits for the broker to have its passage
+    writing = asyncio.create_task(worker.checkpoint.run())
+    await asyncio.sleep(0)
+    assert not event.acknowledged
+    delivered.set_result(None)
+    await writing
+    assert event.acknowledged

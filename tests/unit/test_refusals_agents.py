@@ -12,7 +12,9 @@ from mode.supervisors import CrashingSupervisor
 
 from services.correlator import agents
 from services.correlator.consumer import Budget
-from services.correlator.handlers import EventView
+from services.correlator.outgoing import EventView
+
+TOPICS = ("observations", "passages")
 
 
 @dataclass
@@ -51,20 +53,20 @@ class Stream:
 
 
 class Application:
-    """Takes the agent's declaration."""
+    """Takes the agents' declarations, by their topics."""
 
     def __init__(self) -> None:
-        self.declared: dict[str, Any] = {}
-        self.run: Callable[[Stream], Awaitable[None]]
+        self.declared: dict[str, dict[str, Any]] = {}
+        self.run: dict[str, Callable[[Stream], Awaitable[None]]] = {}
 
-    def topic(self, *_: object, **__: object) -> str:
-        return "topic"
+    def topic(self, name: str, **_: object) -> str:
+        return name
 
-    def agent(self, *_: object, **declared: Any) -> Callable[[Any], Any]:
-        self.declared = declared
+    def agent(self, topic: str, **declared: Any) -> Callable[[Any], Any]:
+        self.declared[topic] = declared
 
         def decorate(run: Any) -> Any:
-            self.run = run
+            self.run[topic] = run
             return run
 
         return decorate
@@ -72,12 +74,13 @@ class Application:
 
 def registered(take: Callable[[EventView], Awaitable[None]]) -> Application:
     application: Any = Application()
-    agents.register(application, take, Budget(1_024 * 1_024))
+    agents.register(application, take, take, Budget(1_024 * 1_024))
     assert isinstance(application, Application)
     return application
 
 
-async def test_c2_an_event_whose_evaluation_failed_is_not_acknowledged() -> None:
+@pytest.mark.parametrize("topic", TOPICS)
+async def test_c2_an_event_whose_evaluation_failed_is_not_acknowledged(topic: str) -> None:
     # given three batches, of which the second cannot be evaluated
     events = [Event("a"), Event("b"), Event("c")]
     taken: list[str] = []
@@ -89,7 +92,7 @@ async def test_c2_an_event_whose_evaluation_failed_is_not_acknowledged() -> None
 
     # when the agent takes them
     with pytest.raises(OSError, match="disk"):
-        await registered(take).run(Stream(*events))
+        await registered(take).run[topic](Stream(*events))
     await asyncio.sleep(0)
 
     # then the third is not applied, and none is acknowledged but by a checkpoint
@@ -97,10 +100,11 @@ async def test_c2_an_event_whose_evaluation_failed_is_not_acknowledged() -> None
     assert [event.acknowledged for event in events] == [False, False, False]
 
 
-def test_c2_batches_are_taken_one_at_a_time_and_an_error_ends_the_process() -> None:
+@pytest.mark.parametrize("topic", TOPICS)
+def test_c2_batches_are_taken_one_at_a_time_and_an_error_ends_the_process(topic: str) -> None:
     async def take(_: EventView) -> None: ...
 
-    declared = registered(take).declared
+    declared = registered(take).declared[topic]
 
     assert declared["concurrency"] == 1
     assert declared["supervisor_strategy"] is CrashingSupervisor

@@ -13,7 +13,9 @@ from correlator_builders import NOW, Event, Message, batch_value, read, run
 from alerthub.domain.correlation import Evaluation
 from services.correlator import handlers
 from services.correlator.application import build_application, build_table
-from services.correlator.handlers import BatchHandler, EventView
+from services.correlator.handlers import BatchHandler
+from services.correlator.outgoing import EventView, Outgoing
+from services.correlator.passage_sending import PassageSender
 from services.correlator.replicas import Reference
 from services.correlator.settings import CorrelatorSettings
 from services.correlator.state import Working
@@ -57,13 +59,16 @@ async def taken(event: EventView) -> tuple[Noted, Broker, Broker]:
     async def read_again(_: int, __: int) -> None: ...
 
     checkpoint: Any = noted
+    reference = Reference()
     handler = BatchHandler(
         gate=OpenGate(),
-        reference=Reference(),
+        reference=reference,
         working=working,
         checkpoint=checkpoint,
-        send_alert=alerts.send,
-        send_dead_letter=letters.send,
+        outgoing=Outgoing(
+            send_alert=alerts.send, send_dead_letter=letters.send, reference=reference, clock=lambda: NOW
+        ),
+        passages=PassageSender(working, lambda _, __: Broker().send(b"", b""), 8),
         read_again=read_again,
         clock=lambda: NOW,
     )
