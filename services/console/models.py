@@ -46,6 +46,7 @@ class RuleKind(StrEnum):
     WATCHLIST_HIT = "watchlist_hit"
     DWELL = "dwell"
     DIRECT_CALL = "direct_call"
+    CLONED_PLATE = "cloned_plate"
     OTHER = "other"
 
 
@@ -206,6 +207,20 @@ class AlertSummary(Answer):
     outcome: Outcome | None
 
 
+class OtherPlace(Answer):
+    """Where else the plate was read, and why one vehicle cannot have been at both."""
+
+    device_id: str
+    position: Position
+    corrected_time_ms: int
+    clock_uncertainty_ms: int
+    distance_metres: int
+    speed_kmh: int
+    """The least that it would have had to go."""
+    maximum_speed_kmh: int
+    """The rule's."""
+
+
 class Sighting(Answer):
     """One read or event, and why it counts."""
 
@@ -229,6 +244,8 @@ class Sighting(Answer):
     needs_confirmation: bool
     has_picture: bool
     picture_missing_reason: str
+    other_place: OtherPlace | None
+    """None: no rule for cloned plates fired."""
 
 
 class Assignment(Answer):

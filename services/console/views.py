@@ -21,6 +21,7 @@ _RULE_KINDS = {
     registry_pb2.RULE_KIND_WATCHLIST_HIT: models.RuleKind.WATCHLIST_HIT,
     registry_pb2.RULE_KIND_DWELL: models.RuleKind.DWELL,
     registry_pb2.RULE_KIND_DIRECT_CALL: models.RuleKind.DIRECT_CALL,
+    registry_pb2.RULE_KIND_CLONED_PLATE: models.RuleKind.CLONED_PLATE,
 }
 _AUTHENTICATION = {
     common_pb2.AUTHENTICATION_CLASS_CERTIFICATE: models.AuthenticationClass.CERTIFICATE,
@@ -200,6 +201,19 @@ def _sighting_of(sighting: alert_pb2.Sighting) -> models.Sighting:
         needs_confirmation=sighting.needs_confirmation,
         has_picture=sighting.has_picture,
         picture_missing_reason=sighting.picture_missing_reason,
+        other_place=_other_place_of(sighting.cloned_plate) if sighting.HasField("cloned_plate") else None,
+    )
+
+
+def _other_place_of(match: alert_pb2.ClonedPlateMatch) -> models.OtherPlace:
+    return models.OtherPlace(
+        device_id=match.other_device_id,
+        position=position_of(match.other_position),
+        corrected_time_ms=match.other_time_ms,
+        clock_uncertainty_ms=match.other_clock_uncertainty_ms,
+        distance_metres=round(match.distance_metres),
+        speed_kmh=match.speed_kmh,
+        maximum_speed_kmh=match.maximum_speed_kmh,
     )
 
 

@@ -45,6 +45,10 @@ def check_raised(raised: AlertRaised) -> None:
             raise DeadLetter("the match names no entry or no identifier of the observation")
         if raised.fold_key != f"entry:{raised.watchlist.entry_id}":
             raise DeadLetter("the fold key is not the entry's")
+    if raised.HasField("cloned_plate"):
+        tokens = {token.hex() for one in raised.observation.identifiers for token in one.tokens if token}
+        if raised.fold_key not in {f"rule:{raised.rule_id}:{token}" for token in tokens}:
+            raise DeadLetter("the fold key is not of a token of the observation")
 
 
 def raised_of_call(

@@ -200,4 +200,5 @@ def sighting_message(raised: alert_pb2.AlertRaised, now_ms: int) -> alert_pb2.Si
         clock_uncertainty_ms=seen.clock_uncertainty_ms,
         authentication_class=seen.authentication_class,
         mask=raised.watchlist.mask if raised.WhichOneof("match") == "watchlist" else "",
+        cloned_plate=raised.cloned_plate if raised.HasField("cloned_plate") else None,
     )

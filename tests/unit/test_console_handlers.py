@@ -47,6 +47,25 @@ def asked_for(console: Console, name: str) -> Any:
 # The card
 
 
+async def test_the_card_of_a_cloned_plate_names_both_places(console: Console) -> None:
+    # given an alert on the later of two reads
+    seen = a_sighting()
+    match = seen.cloned_plate
+    match.other_device_id, match.speed_kmh, match.maximum_speed_kmh = "camera-2", 1_970, 150
+    match.other_position.latitude, match.distance_metres = 38.3, 33_400.4
+    alert = an_alert(rule_kind=registry_pb2.RULE_KIND_CLONED_PLATE, sightings=[seen])
+
+    card = views.card_of(alert, evidence_missing_reason="", has_evidence=True, roles=frozenset())
+
+    assert card.summary.rule_kind == "cloned_plate"
+    [sighting] = card.sightings
+    assert sighting.device_id == "camera-1"
+    assert sighting.other_place is not None
+    assert sighting.other_place.device_id == "camera-2"
+    assert (sighting.other_place.position.latitude, sighting.other_place.distance_metres) == (38.3, 33_400)
+    assert (sighting.other_place.speed_kmh, sighting.other_place.maximum_speed_kmh) == (1_970, 150)
+
+
 async def test_the_card_says_why_each_sighting_counts(console: Console) -> None:
     card = (await console.browser.get("/api/alerts/a1")).json()
 

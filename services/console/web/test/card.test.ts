@@ -30,6 +30,21 @@ describe('why it fired', () => {
     expect(verdict(whyOf(card(), sighting({ mask: 'confusable', read_confidence: 0.2 })))).toBe('weak')
   })
 
+  test('names both places of a plate that cannot have been at both', () => {
+    const other_place = {
+      device_id: 'camera-1',
+      position: { latitude: 38, longitude: 114.5 },
+      corrected_time_ms: sighting().corrected_time_ms - 60_000,
+      clock_uncertainty_ms: 500,
+      distance_metres: 33_400,
+      speed_kmh: 1_970,
+      maximum_speed_kmh: 150,
+    }
+    const why = whyOf(card(), sighting({ mask: null, other_place }))
+    expect(why.find((each) => each.what === 'places')).toMatchObject({ here: sighting().device_id, other: other_place, apartMs: 60_000 })
+    expect(verdict(why)).toBe('look')
+  })
+
   test('rule, entry and their versions are named', () => {
     const why = whyOf(card({ rule_version: 4, entry_version: 7 }), undefined)
     expect(why).toEqual([

@@ -52,6 +52,7 @@ export function sighting(change: Partial<Sighting> = {}): Sighting {
     needs_confirmation: false,
     has_picture: true,
     picture_missing_reason: '',
+    other_place: null,
     ...change,
   }
 }

@@ -657,6 +657,25 @@ export interface components {
             picture_missing_reason: string;
         };
         /**
+         * OtherPlace
+         * @description Where else the plate was read, and why one vehicle cannot have been at both.
+         */
+        OtherPlace: {
+            /** Device Id */
+            device_id: string;
+            position: components["schemas"]["Position"];
+            /** Corrected Time Ms */
+            corrected_time_ms: number;
+            /** Clock Uncertainty Ms */
+            clock_uncertainty_ms: number;
+            /** Distance Metres */
+            distance_metres: number;
+            /** Speed Kmh */
+            speed_kmh: number;
+            /** Maximum Speed Kmh */
+            maximum_speed_kmh: number;
+        };
+        /**
          * Outcome
          * @enum {string}
          */
@@ -723,7 +742,7 @@ export interface components {
          * RuleKind
          * @enum {string}
          */
-        RuleKind: "watchlist_hit" | "dwell" | "direct_call" | "other";
+        RuleKind: "watchlist_hit" | "dwell" | "direct_call" | "cloned_plate" | "other";
         /**
          * SecondPerson
          * @description A supervisor who looks over the shoulder where one person has opened too much.
@@ -786,6 +805,7 @@ export interface components {
             has_picture: boolean;
             /** Picture Missing Reason */
             picture_missing_reason: string;
+            other_place: components["schemas"]["OtherPlace"] | null;
         };
         /** SignIn */
         SignIn: {

@@ -51,6 +51,16 @@ function useWords(why: Why): readonly [string, string] {
       return [why.id, t('why.version', { version: why.version })]
     case 'mask':
       return [t(`why.maskCode.${why.code}`), t(`why.maskHint.${why.code}`, { mask: why.mask })]
+    case 'places':
+      return [
+        `${why.other.device_id} → ${why.here}`,
+        t('why.placesHint', {
+          kilometres: (why.other.distance_metres / 1000).toFixed(1),
+          apart: duration(why.apartMs),
+          speed: why.other.speed_kmh,
+          maximum: why.other.maximum_speed_kmh,
+        }),
+      ]
     case 'confidence':
       return why.percent === null
         ? [t('why.noConfidence'), t('why.noConfidenceHint')]

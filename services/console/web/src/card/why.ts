@@ -1,4 +1,4 @@
-import type { AlertCard, Sighting } from '../api/types'
+import type { AlertCard, OtherPlace, Sighting } from '../api/types'
 
 /** How much a reason carries: `good` as it should be, `look` compare closely, `weak` do not rely on it, `plain` neither. */
 export type Weight = 'good' | 'look' | 'weak' | 'plain'
@@ -7,6 +7,7 @@ export type Why =
   | { what: 'rule'; weight: Weight; id: string; version: number }
   | { what: 'entry'; weight: Weight; id: string; version: number }
   | { what: 'mask'; weight: Weight; mask: string; code: 'exact' | 'confusable' | 'no-province' | 'wildcard' }
+  | { what: 'places'; weight: Weight; here: string; other: OtherPlace; apartMs: number }
   | { what: 'confidence'; weight: Weight; percent: number | null }
   | { what: 'clock'; weight: Weight; uncertaintyMs: number }
   | { what: 'device'; weight: Weight; authentication: Sighting['authentication_class'] }
@@ -26,6 +27,15 @@ export function whyOf(card: AlertCard, sighting: Sighting | undefined): Why[] {
   if (card.entry_id !== null)
     found.push({ what: 'entry', weight: 'plain', id: card.entry_id, version: card.entry_version ?? 0 })
   if (sighting === undefined) return found
+  if (sighting.other_place !== null)
+    found.push({
+      what: 'places',
+      // Two plates that look alike to a camera are the likelier reason.
+      weight: 'look',
+      here: sighting.device_id,
+      other: sighting.other_place,
+      apartMs: sighting.corrected_time_ms - sighting.other_place.corrected_time_ms,
+    })
   if (sighting.mask !== null) found.push(maskOf(sighting.mask))
   if (sighting.mask !== null || sighting.read_confidence !== null) found.push(confidenceOf(sighting.read_confidence))
   found.push({

@@ -12,6 +12,7 @@ export function kindOf(alert: Pick<AlertSummary, 'names_person' | 'rule_kind'>):
   if (alert.names_person) return 'person'
   switch (alert.rule_kind) {
     case 'watchlist_hit':
+    case 'cloned_plate':
       return 'vehicle'
     case 'dwell':
       return 'zone'
