@@ -18,6 +18,7 @@ FAMILIES = (
     "account_imports",
     "watchlist",
     "send",
+    "onvif",
     "simulate",
     "capacity",
     "alerts",

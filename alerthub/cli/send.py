@@ -15,7 +15,8 @@ import typer
 
 from alerthub.cli.context import DEFAULT_DATA, DataOption, JsonOption, fail
 from alerthub.cli.send_mqtt import Publication, publish, topic_of
-from alerthub.domain.errors import AlertHubError, NotAllowed, Refuse, Retry
+from alerthub.domain.errors import AlertHubError, Refuse, Retry
+from alerthub.edge.gateway_door import error_of
 from alerthub.embedded.folder import HubFolder
 
 _MAXIMUM_FILE_BYTES = 64 * 1024 * 1024
@@ -185,31 +186,11 @@ def deliver(delivery: Delivery) -> dict[str, int]:
                 continue
             if response.status_code == httpx.codes.OK:
                 return {name: int(value) for name, value in response.json().items()}
-            refusal = _error_of(response)
+            refusal = error_of(response)
             if not isinstance(refusal, Retry):
                 raise refusal
             wait = refusal
     raise wait
-
-
-def _error_of(response: httpx.Response) -> AlertHubError:
-    """What the gateway's problem details say (RFC 9457)."""
-    try:
-        problem = response.json()
-        detail = str(problem.get("detail") or problem.get("title"))
-        errors = [(str(each["field"]), str(each["expected"])) for each in problem.get("errors", [])]
-    except (ValueError, KeyError, AttributeError, TypeError):
-        return Refuse("--url", f"the address of a gateway; what answered {response.status_code} is none")
-    status = response.status_code
-    if status in (httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.TOO_MANY_REQUESTS):
-        after = response.headers.get("retry-after", "1")
-        return Retry(detail, after_seconds=float(after) if after.isdigit() else 1.0)
-    if status == httpx.codes.UNAUTHORIZED:
-        return NotAllowed("--device", "a registered device and its own secret")
-    field_name, expected = errors[0] if errors else (f"HTTP {status}", detail)
-    return (
-        NotAllowed(field_name, expected) if status == httpx.codes.FORBIDDEN else Refuse(field_name, expected)
-    )
 
 
 def _told(answer: dict[str, int]) -> str:

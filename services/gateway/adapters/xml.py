@@ -1,18 +1,15 @@
-"""XML of devices: bounded, without DTD, entities or processing of anything but elements.
-
-expat is driven directly: defusedxml refuses the same, but costs three times as much a document, and this is
-the way of most observations.
-"""
+"""XML of devices: bounded, and without what `alerthub.device_xml` refuses."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NoReturn, Protocol
-from xml.parsers import expat
 
+from alerthub.device_xml import Handler, feed
 from alerthub.domain.errors import Refuse
 from services.gateway.adapters.reading import decoded
+
+__all__ = ["MAXIMUM_DEPTH", "MAXIMUM_ELEMENTS", "MAXIMUM_TEXT", "Handler", "decode", "feed", "read"]
 
 MAXIMUM_DEPTH = 24
 MAXIMUM_ELEMENTS = 4_000
@@ -71,43 +68,9 @@ class _Reader:
             self.path.pop()
 
 
-def _refuse_declarations(*_: object) -> NoReturn:
-    raise Refuse("body", "XML without a document type, entities or declarations of them")
-
-
-class Handler(Protocol):
-    """Takes the parts of a document in their order."""
-
-    def start(self, name: str, attributes: Mapping[str, str]) -> None: ...
-
-    def text(self, data: str) -> None: ...
-
-    def end(self, name: str) -> None: ...
-
-
 def read(document: str) -> tuple[str, dict[str, str]]:
     """The root element's name and the texts of leaves by path. Refuses what is not well-formed or declares
     anything."""
     reader = _Reader()
     feed(document, reader)
     return reader.root, reader.values
-
-
-def feed(document: str, handler: Handler) -> None:
-    """Hands the document's parts to the handler, which bounds their number and depth. Refuses what is not
-    well-formed or declares anything."""
-    parser = expat.ParserCreate("utf-8")
-    parser.buffer_text = True
-    parser.StartElementHandler = handler.start
-    parser.EndElementHandler = handler.end
-    parser.CharacterDataHandler = handler.text
-    parser.StartDoctypeDeclHandler = _refuse_declarations
-    parser.EntityDeclHandler = _refuse_declarations
-    parser.UnparsedEntityDeclHandler = _refuse_declarations
-    parser.ExternalEntityRefHandler = _refuse_declarations
-    try:
-        parser.Parse(document.encode("utf-8"), True)
-    except expat.ExpatError:
-        raise Refuse("body", "well-formed XML") from None
-    except UnicodeEncodeError:
-        raise Refuse("body", "text without lone surrogates") from None
