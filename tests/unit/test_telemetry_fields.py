@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -14,8 +14,10 @@ _SAYS_WHAT_IT_IS_TOLD = {"waiting_event"}
 """An argument that callers name an event with."""
 
 
-def _calls() -> Iterator[tuple[Path, ast.Call]]:
+@cache
+def _calls() -> list[tuple[Path, ast.Call]]:
     """Each place where a service logs."""
+    found = []
     for package in ("alerthub", "services"):
         for path in sorted((ROOT / package).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -26,10 +28,8 @@ def _calls() -> Iterator[tuple[Path, ast.Call]]:
                     and node.func.value.id == "log"
                     and node.func.attr in _LEVELS
                 ):
-                    yield path, node
-
-
-CALLS = list(_calls())
+                    found.append((path, node))
+    return found
 
 
 def _documented() -> set[str]:
@@ -39,9 +39,9 @@ def _documented() -> set[str]:
 
 
 def test_every_event_has_a_name_and_no_sentence_that_could_hold_anything() -> None:
-    assert len(CALLS) > 80
+    assert len(_calls()) > 80
     odd = []
-    for path, call in CALLS:
+    for path, call in _calls():
         said = call.args[0]
         literal = isinstance(said, ast.Constant) and _NAME.fullmatch(str(said.value))
         told = isinstance(said, ast.Name) and said.id in _SAYS_WHAT_IT_IS_TOLD
@@ -53,7 +53,7 @@ def test_every_event_has_a_name_and_no_sentence_that_could_hold_anything() -> No
 
 def test_the_document_names_every_field_that_is_logged_and_no_other() -> None:
     # given every field that is written out, and what structlog adds to each event
-    used = {keyword.arg for _, call in CALLS for keyword in call.keywords if keyword.arg}
+    used = {keyword.arg for _, call in _calls() for keyword in call.keywords if keyword.arg}
     always = {"event", "level", "logger", "timestamp", "service", "instance", "error_type", "error_at"}
 
     # then the tables name these (the traceback becomes type and place)
