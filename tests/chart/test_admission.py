@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
+from chart_manifests import PODS, RELEASE
 from cluster import Cluster, Object
 from release import INSTALLER, VALUES, Release, pod_templates
 
@@ -41,11 +42,11 @@ def test_no_field_is_unknown_and_nobody_needs_more_than_a_namespace(release: Rel
 def test_every_pod_is_admitted_where_restricted_is_enforced(release: Release) -> None:
     # Who makes a Deployment is only warned of its pods, so each is asked for itself: without its account,
     # which a dry run has not made.
-    pods = list(pod_templates(release.rendered()).values())
-    for pod in pods:
+    pods = pod_templates(release.rendered())
+    for pod in pods.values():
         pod["spec"].pop("serviceAccountName", None)
-    assert len(pods) == 8
-    assert not refusals(release, pods)
+    assert pods.keys() == {f"{RELEASE}-{name}" for name in PODS}
+    assert not refusals(release, list(pods.values()))
 
 
 LOOSENED: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -66,7 +67,7 @@ LOOSENED: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 @pytest.mark.parametrize("loosened", LOOSENED)
 def test_a_pod_of_the_chart_that_may_more_is_refused(full: Release, loosened: str) -> None:
-    pod = pod_templates(full.rendered())["alerthub-gateway"]
+    pod = pod_templates(full.rendered())[f"{RELEASE}-gateway"]
     pod["spec"].pop("serviceAccountName")
     LOOSENED[loosened](pod["spec"])
     [refused] = refusals(full, [pod])
