@@ -14,6 +14,7 @@ from typing import Annotated
 import httpx
 import typer
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from alerthub.cli.context import JsonOption, run
 from alerthub.cli.documents import read_documents
@@ -57,13 +58,13 @@ class _File(_Read):
 
 
 def _origin(value: str, schemes: tuple[str, ...]) -> str:
-    wanted = f"{' or '.join(schemes)}://HOST[:PORT] without a path"
+    refusal = PydanticCustomError("origin", " or ".join(f"{each}://HOST[:PORT]" for each in schemes))
     try:
         url = httpx.URL(value)
     except httpx.InvalidURL:
-        raise ValueError(wanted) from None
+        raise refusal from None
     if url.scheme not in schemes or not url.host or url.userinfo or url.query or url.path not in ("", "/"):
-        raise ValueError(wanted)
+        raise refusal
     return value.rstrip("/")
 
 

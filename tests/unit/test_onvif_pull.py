@@ -70,6 +70,12 @@ def test_a_wrong_field_is_named_and_what_was_written_is_not(
     assert "swordfish" not in str(refused.value)
 
 
+def test_what_an_address_must_be_is_said(folder: Path) -> None:
+    with pytest.raises(Refuse) as refused:
+        read(folder, CONFIGURATION.replace("http://10.1.2.3", "10.1.2.3"))
+    assert refused.value.expected == "https://HOST[:PORT] or http://HOST[:PORT]"
+
+
 def test_one_credential_is_one_camera(folder: Path) -> None:
     camera = CONFIGURATION.split("cameras:\n")[1]
     with pytest.raises(Refuse, match="each device once"):
