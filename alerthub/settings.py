@@ -58,6 +58,22 @@ class TlsSettings(BaseModel):
     ca_file: Path = Path("pki/ca.pem")
 
 
+class TraceSettings(BaseModel):
+    """Where spans go: an OTLP receiver over gRPC (a collector, Jaeger, Tempo)."""
+
+    collector: str = ""
+    """host:port. Empty: there are no traces, and they cost nothing."""
+    ca_file: Path | None = None
+    """The authority of the collector's certificate (PEM). None: the well-known ones."""
+    plain: bool = False
+    """Without TLS: refused unless the collector is on the loopback."""
+    batch_ratio: float = Field(default=0.01, ge=0, le=1)
+    """The share of batches that have a span: some a second in a city at its peak. Alerts all have their
+    trace."""
+    queue_spans: int = Field(default=2_048, ge=1, le=65_536)
+    """Spans that wait to be sent, some 2 MB; one more is dropped and counted."""
+
+
 class Addresses(BaseModel):
     """Where the other services listen: host:port. `*_person` is for persons (TLS and a signed token)."""
 
@@ -103,4 +119,5 @@ class ServiceSettings(BaseSettings):
     """Where they go as well: an HTTPS address outside private networks. Empty: nowhere."""
     witness_ca_file: Path | None = None
     """The authority of that address's certificate (PEM). None: the system's."""
+    traces: TraceSettings = TraceSettings()
     log_level: Literal["debug", "info", "warning", "error"] = "info"

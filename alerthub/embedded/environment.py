@@ -12,7 +12,9 @@ from alerthub.provision.shares import secret_files
 from alerthub.settings import KafkaSettings
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "SSL_CERT_FILE", "VIRTUAL_ENV")
-"""Nothing else of the caller's environment reaches a service."""
+_PASSED_ON_PREFIX = "ALERTHUB_TRACES__"
+"""Where traces go is said by whoever starts the hub. Nothing else of the caller's environment reaches a
+service."""
 
 
 def service_environment(
@@ -33,7 +35,11 @@ def service_environment(
     """
     root = folder.root.resolve()
     folder = HubFolder(root)
-    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIX)
+    }
     environment |= {
         "PYTHONUNBUFFERED": "1",
         "ALERTHUB_SERVICE": service,
