@@ -63,6 +63,11 @@ def alert_context(alert_id: str, key: str) -> SpanContext:
     return _context(int(alert_id, 16), int.from_bytes(span_id, "big"))
 
 
+def derived_context(parent: SpanContext, name: str) -> SpanContext:
+    """The context of the one child of that name."""
+    return alert_context(f"{parent.trace_id:032x}", f"{parent.span_id:016x} {name}")
+
+
 def new_context(trace_id: int | None = None) -> SpanContext:
     """The context of a span that nobody else must know by itself; of a trace of its own where none is
     given."""

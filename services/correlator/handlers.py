@@ -12,7 +12,8 @@ from alerthub.domain.correlation import Evaluation, Passing
 from alerthub.domain.versions import ACTIVATION_LEAD_MS
 from alerthub.observation_batches import ReadBatch
 from alerthub.telemetry import logger
-from services.correlator import metrics
+from alerthub.tracing import Traces
+from services.correlator import metrics, spans
 from services.correlator.checkpoint import Checkpoint
 from services.correlator.outgoing import EventView, InOrder, MessageView, Outgoing, now_ms
 from services.correlator.passage_sending import PassageSender, TooLargeError
@@ -39,6 +40,7 @@ class BatchHandler:
         passages: PassageSender,
         read_again: Callable[[int, int], Awaitable[None]],
         clock: Callable[[], int] = now_ms,
+        traces: Traces | None = None,
     ) -> None:
         self._reference = reference
         self._working = working
@@ -46,6 +48,7 @@ class BatchHandler:
         self._outgoing = outgoing
         self._passages = passages
         self._clock = clock
+        self._traces = traces
         self._in_order = InOrder(gate=gate, working=working, read_again=read_again, counter=metrics.BATCHES)
         self.heard: dict[str, int] = {}
         """By gateway: when it received its newest batch, by its clock (C11)."""
@@ -87,6 +90,10 @@ class BatchHandler:
         self._checkpoint.note(event, sent)
         self.heard[batch.gateway_id] = batch.received_time_ms
         self._count(result, batch.received_time_ms, now)
+        if self._traces is not None:
+            spans.tell_batch(
+                self._traces, message, count=result.received, from_ms=now, until_ms=self._clock()
+            )
 
     def _pass_on(
         self, passing: list[Passing], batch: ReadBatch, message: MessageView, exact_index: int

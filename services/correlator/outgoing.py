@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from prometheus_client import Counter
@@ -12,7 +12,8 @@ from alerthub.domain.correlation import RuleFailure
 from alerthub.domain.rules.interface import Raised, WatchlistMatch
 from alerthub.telemetry import logger
 from alerthub.topics import TOPICS
-from services.correlator import dead_letters, metrics, records
+from alerthub.tracing import Headers, Traces
+from services.correlator import dead_letters, metrics, records, spans
 from services.correlator.replicas import Gate, Reference
 from services.correlator.state import Arrival, WorkingCopies
 
@@ -21,8 +22,11 @@ log = logger(__name__)
 MAXIMUM_ALERT_BYTES = TOPICS["alerts"].max_message_bytes - 1_024
 """Of an alert's value, with room for what Kafka puts around it."""
 
-Send = Callable[[bytes, bytes], Awaitable[object]]
-"""Hands a key and a value to the producer and returns at once; the result says that the broker has it."""
+
+class Send(Protocol):
+    """Hands a key and a value to the producer and returns at once; the result says that the broker has it."""
+
+    def __call__(self, key: bytes, value: bytes, headers: Headers = (), /) -> Awaitable[object]: ...
 
 
 class MessageView(Protocol):
@@ -36,6 +40,10 @@ class MessageView(Protocol):
     def offset(self) -> int: ...
     @property
     def value(self) -> bytes | None: ...
+    @property
+    def timestamp(self) -> float: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]] | Mapping[str, bytes] | None: ...
 
 
 class EventView(Protocol):
@@ -61,19 +69,28 @@ class Outgoing:
         send_dead_letter: Send,
         reference: Reference,
         clock: Callable[[], int] = now_ms,
+        traces: Traces | None = None,
     ) -> None:
         self._send_alert = send_alert
         self._send_dead_letter = send_dead_letter
         self._reference = reference
         self._clock = clock
+        self._traces = traces
 
     def alert(
         self, raised: Raised, origin: records.BatchOrigin, message: MessageView, now: int
     ) -> Awaitable[object]:
         """The alert's delivery, or that of the letter which says why there is none."""
-        value = records.alert_of(raised, origin, correlated_ms=now).SerializeToString()
+        alert = records.alert_of(raised, origin, correlated_ms=now)
+        value = alert.SerializeToString()
         if len(value) <= MAXIMUM_ALERT_BYTES:
-            return self._send_alert(raised.fold_key.encode(), value)
+            key = raised.fold_key.encode()
+            if self._traces is None:
+                return self._send_alert(key, value)
+            kind = raised.rule.value.kind.value
+            return self._send_alert(
+                key, value, spans.tell_raised(self._traces, alert, message, rule_kind=kind)
+            )
         # Kafka would refuse it for ever, and the batch would never be acknowledged.
         log.error("alert_too_large", partition=message.partition, offset=message.offset, size=len(value))
         return self.letter(message, "an alert of more bytes than Kafka takes")

@@ -18,6 +18,7 @@ from alerthub.http import OperationsServer
 from alerthub.kafka_watch import KafkaWatch, topics_of
 from alerthub.process import Parts
 from alerthub.telemetry import logger
+from alerthub.tracing import Headers, traces_of
 from services.correlator import agents, dead_letters, metrics, watchdog, watermarks
 from services.correlator.application import (
     APPLICATION_ID,
@@ -67,6 +68,7 @@ class Service:
         self._registry = registry
         self._source = source
         self._parts = Parts()
+        self._traces = traces_of(settings)
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         self.reference = reference or Reference()
@@ -77,6 +79,8 @@ class Service:
         self._parts.open()
         # Faust logs records that it could not send with their keys and values, which hold tokens (S5).
         logging.getLogger("faust.topics").setLevel(logging.CRITICAL)
+        if self._traces is not None:
+            await self._traces.start()
         self._wire()
         await self._operations_server().start()
         await self.replicas.start()
@@ -123,6 +127,7 @@ class Service:
             send_alert=self._sender("alerts"),
             send_dead_letter=self._sender("dead-letter"),
             reference=self.reference,
+            traces=self._traces,
         )
         self.passages = PassageSender(self.working, self._sender_to(PASSAGES), settings.partitions)
         self.handler = BatchHandler(
@@ -133,6 +138,7 @@ class Service:
             outgoing=outgoing,
             passages=self.passages,
             read_again=lambda number, offset: self._consumer().read_again(TP(OBSERVATIONS, number), offset),
+            traces=self._traces,
         )
         self.passage_handler = PassageHandler(
             gate=self.replicas,
@@ -158,8 +164,8 @@ class Service:
     def _sender(self, name: str) -> Send:
         topic = raw_topic(self.application, name)
 
-        def send(key: bytes, value: bytes) -> Awaitable[object]:
-            sent: Awaitable[object] = topic.send_soon(key=key, value=value)
+        def send(key: bytes, value: bytes, headers: Headers = ()) -> Awaitable[object]:
+            sent: Awaitable[object] = topic.send_soon(key=key, value=value, headers=list(headers) or None)
             return sent
 
         return send
@@ -404,6 +410,8 @@ class Service:
             await self._last_checkpoint()
         await self.application.stop()
         await self.replicas.stop()
+        if self._traces is not None:
+            await self._traces.stop()
         if self.operations is not None:
             await self.operations.stop()
         self._registry.unregister(self._ledger)

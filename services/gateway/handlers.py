@@ -21,12 +21,14 @@ from alerthub.domain.admission import (
     check_authorisation,
     effective_class,
 )
+from alerthub.domain.alert_trace import CALL_ACCEPTED
 from alerthub.domain.device_events import CallKind, DeviceEvent, observation_id
 from alerthub.domain.errors import Refuse, Retry
 from alerthub.evidence import EvidenceStore
 from alerthub.sealing import WrappedKey
 from alerthub.telemetry import logger
-from services.gateway import metrics
+from alerthub.tracing import Traces, alert_context, headers_of
+from services.gateway import metrics, spans
 from services.gateway.admittance import Clocks, PeakGuard, RateGuard
 from services.gateway.blinding import SealedPicture, blinded, observation, position_of, seal_picture
 from services.gateway.devices import DeviceDirectory
@@ -74,6 +76,7 @@ class Intake:
         calls: Producer,
         evidence: EvidenceStore,
         now_ms: Callable[[], int],
+        traces: Traces | None = None,
     ) -> None:
         """`calls` is a producer of its own: a direct call waits behind no observation."""
         self._settings = settings
@@ -83,6 +86,7 @@ class Intake:
         self._calls = calls
         self._evidence = evidence
         self._now_ms = now_ms
+        self._traces = traces
         self._clocks = Clocks()
         self._peaks = PeakGuard()
         self._rates = RateGuard(RateLimit(settings.device_events_per_second, settings.device_burst))
@@ -240,13 +244,19 @@ class Intake:
         return taken
 
     async def _sent(self, call: DirectCall, adapter: str) -> None:
+        context = None if self._traces is None else alert_context(call.call_id.hex(), CALL_ACCEPTED)
         try:
             async with asyncio.timeout(self._settings.kafka_wait_seconds):
                 acknowledgement = await self._calls.send(
-                    CALLS_TOPIC, call.SerializeToString(), key=call.device_id.encode()
+                    CALLS_TOPIC,
+                    call.SerializeToString(),
+                    key=call.device_id.encode(),
+                    headers=headers_of(context),
                 )
                 await asyncio.shield(acknowledgement)
         except (KafkaError, TimeoutError) as error:
             log.warning("call_not_acknowledged", error_type=type(error).__name__)
             raise Retry("Kafka did not take the call", after_seconds=1) from None
         metrics.calls_accepted.labels(adapter).inc()
+        if self._traces is not None:
+            spans.tell_call(self._traces, call, now_ms=self._now_ms())

@@ -11,13 +11,15 @@ from functools import partial
 from typing import Protocol
 
 from aiokafka.errors import KafkaError, KafkaTimeoutError
+from opentelemetry.trace import SpanContext
 
 from alerthub.api.v1.observation_pb2 import Observation, ObservationBatch, WrappedDataKey
 from alerthub.domain.errors import Retry
 from alerthub.observation_batches import with_index
 from alerthub.sealing import WrappedKey
 from alerthub.telemetry import logger
-from services.gateway import metrics
+from alerthub.tracing import Headers, Traces, headers_of
+from services.gateway import metrics, spans
 from services.gateway.keys import Blinding
 
 log = logger(__name__)
@@ -41,7 +43,13 @@ class Producer(Protocol):
     """What is used of AIOKafkaProducer."""
 
     async def send(
-        self, topic: str, value: bytes, *, key: bytes | None = None, partition: int | None = None
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        key: bytes | None = None,
+        partition: int | None = None,
+        headers: Headers | None = None,
     ) -> asyncio.Future[object]:
         """Queues a record; the future has its acknowledgement."""
 
@@ -70,6 +78,7 @@ class Batch:
     key_ids: set[bytes] = field(default_factory=set)
     adapters: Counter[str] = field(default_factory=Counter)
     expiry: asyncio.TimerHandle | None = None
+    span: SpanContext | None = None
     on_settled: list[Callable[[], None]] = field(default_factory=list)
 
 
@@ -105,6 +114,7 @@ class BatchPacker:
         wait_seconds: float,
         now_ms: Callable[[], int],
         on_failure: Callable[[BaseException], None],
+        traces: Traces | None = None,
     ) -> None:
         """`wait_seconds` bounds how long an outcome stays open after its batch was closed. `on_failure` is
         called when the producer can send nothing more: only a restart helps."""
@@ -117,6 +127,7 @@ class BatchPacker:
         self._wait_seconds = wait_seconds
         self._now_ms = now_ms
         self._on_failure = on_failure
+        self._traces = traces
         self._loop = asyncio.get_running_loop()
         # Sequences go on rising over a restart, since they begin at the time of the start.
         self._lanes = [_Lane(partition, sequence=now_ms()) for partition in range(partitions)]
@@ -257,6 +268,8 @@ class BatchPacker:
         lane.sequence += 1
         batch.message.received_time_ms = lane.received_time_ms
         batch.message.sequence = lane.sequence
+        if self._traces is not None and batch.count:
+            batch.span = self._traces.batch()
         # One timer a batch costs less than a bounded wait for each of its observations.
         batch.expiry = self._loop.call_later(self._wait_seconds, self._expire, batch)
         lane.closed.append(batch)
@@ -271,7 +284,10 @@ class BatchPacker:
                 batch = lane.closed.popleft()
                 try:
                     sent = await self._producer.send(
-                        self._topic, with_index(batch.message), partition=lane.partition
+                        self._topic,
+                        with_index(batch.message),
+                        partition=lane.partition,
+                        headers=None if batch.span is None else headers_of(batch.span),
                     )
                 except KafkaError as error:
                     self._settle(batch, error)
@@ -303,6 +319,15 @@ class BatchPacker:
             if batch.count:
                 metrics.batch_size.observe(batch.count)
                 metrics.broker_seconds.observe(self._loop.time() - batch.opened_at)
+            if self._traces is not None and batch.span is not None:
+                spans.tell_batch(
+                    self._traces,
+                    batch.span,
+                    topic=self._topic,
+                    count=batch.count,
+                    lasted_seconds=self._loop.time() - batch.opened_at,
+                    now_ms=self._now_ms(),
+                )
             for adapter, count in batch.adapters.items():
                 metrics.observations_accepted.labels(adapter).inc(count)
             if not batch.outcome.done():

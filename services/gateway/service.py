@@ -22,6 +22,7 @@ from alerthub.identity import RevocationList
 from alerthub.process import Parts
 from alerthub.replica import CompactedReplica
 from alerthub.telemetry import logger
+from alerthub.tracing import traces_of
 from services.gateway import metrics
 from services.gateway.authentication import Authenticator
 from services.gateway.devices import DeviceDirectory
@@ -66,6 +67,7 @@ class Service:
         self._settings = settings
         self._tasks: set[asyncio.Task[None]] = set()
         self._parts = Parts()
+        self._traces = traces_of(settings)
         self._producers: list[AIOKafkaProducer] = []
         self._replicas: list[CompactedReplica] = []
         self._operations: OperationsServer | None = None
@@ -101,6 +103,8 @@ class Service:
         503."""
         settings = self._settings
         self._parts.open()
+        if self._traces is not None:
+            await self._traces.start()
         self._operations = OperationsServer(settings, {"kafka": lambda: self._waiting or None})
         await self._operations.start()
 
@@ -133,6 +137,7 @@ class Service:
             wait_seconds=settings.kafka_wait_seconds,
             now_ms=_now_ms,
             on_failure=self._parts.fail,
+            traces=self._traces,
         )
         evidence = EvidenceStore(
             settings.evidence_url,
@@ -147,6 +152,7 @@ class Service:
             calls=calls,
             evidence=evidence,
             now_ms=_now_ms,
+            traces=self._traces,
         )
         self._operations.add_ready_check("kafka", packer.not_ready_because)
         self._operations.add_ready_check("devices", devices.not_ready_because)
@@ -228,6 +234,8 @@ class Service:
             await producer.stop()
         if self._channel is not None:
             await self._channel.close()
+        if self._traces is not None:
+            await self._traces.stop()
         if self._operations is not None:
             await self._operations.stop()
 

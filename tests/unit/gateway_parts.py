@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from alerthub.api.v1.observation_pb2 import DirectCall, Observation, Observation
 from alerthub.domain.device_events import DeviceEvent, ObservationKind, ReadIdentifier
 from alerthub.domain.identifiers import IdentifierKind
 from alerthub.evidence import EvidenceStore
+from alerthub.tracing import Traces
 from services.gateway.devices import DeviceDirectory
 from services.gateway.handlers import Intake
 from services.gateway.keys import KeyHolder
@@ -46,14 +48,22 @@ class Broker:
 
     def __init__(self) -> None:
         self.records: list[tuple[str, int | None, bytes]] = []
+        self.headers: list[Sequence[tuple[str, bytes]]] = []
         self.holds = False
         self.waiting: list[asyncio.Future[object]] = []
         self._held = asyncio.Event()
 
     async def send(
-        self, topic: str, value: bytes, *, key: bytes | None = None, partition: int | None = None
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        key: bytes | None = None,
+        partition: int | None = None,
+        headers: Sequence[tuple[str, bytes]] | None = None,
     ) -> asyncio.Future[object]:
         self.records.append((topic, partition, value))
+        self.headers.append(headers or [])
         future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         if self.holds:
             self.waiting.append(future)
@@ -176,7 +186,9 @@ class Gateway:
         self.devices.apply(device_id, device_record(device_id, **fields))
 
 
-async def gateway(folder: Path, *, keys: bool = True, **changed: Any) -> Gateway:
+async def gateway(
+    folder: Path, *, keys: bool = True, traces: Traces | None = None, **changed: Any
+) -> Gateway:
     """A gateway with one registered camera, `camera-1`."""
     clock, broker, watchlist = Clock(), Broker(), Watchlist()
     settings = GatewaySettings(
@@ -198,6 +210,7 @@ async def gateway(folder: Path, *, keys: bool = True, **changed: Any) -> Gateway
         wait_seconds=settings.kafka_wait_seconds,
         now_ms=clock,
         on_failure=failures.append,
+        traces=traces,
     )
     evidence = EvidenceStore(f"file://{folder}/evidence")
     made: Gateway
@@ -214,6 +227,7 @@ async def gateway(folder: Path, *, keys: bool = True, **changed: Any) -> Gateway
         calls=broker,
         evidence=evidence,
         now_ms=clock,
+        traces=traces,
     )
     made = Gateway(settings, clock, broker, watchlist, devices, holder, packer, evidence, intake, failures)
     made.register()
