@@ -15,12 +15,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from confluent_kafka import TopicCollection
 from google.protobuf.message import DecodeError
+from opentelemetry.trace import SpanContext
 from prometheus_client import Counter
 
 from alerthub import kafka, loops
 from alerthub.api.v1.alert_pb2 import AlertEvent
 from alerthub.settings import KafkaSettings
 from alerthub.telemetry import logger
+from alerthub.tracing import context_of
 
 log = logger(__name__)
 
@@ -37,11 +39,13 @@ _undecodable = Counter(
 
 @dataclass(frozen=True, slots=True)
 class TailedEvent:
-    """One event, and the token with which a subscriber that has taken it resumes after it."""
+    """One event, the token with which a subscriber that has taken it resumes after it, and the span at
+    which the alert stands, where it has a trace."""
 
     event: AlertEvent
     unit_ids: frozenset[str]
     resume_token: str
+    span: SpanContext | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class _Remembered:
     value: bytes
     unit_ids: frozenset[str]
     resume_token: str
+    span: SpanContext | None
 
 
 def encode_token(topic_id: str, positions: Mapping[int, int]) -> str:
@@ -132,7 +137,7 @@ class AlertEventTail:
             if not self._oldest[partition] <= offset <= self._positions[partition]:
                 return None
         return [
-            TailedEvent(AlertEvent.FromString(each.value), each.unit_ids, each.resume_token)
+            TailedEvent(AlertEvent.FromString(each.value), each.unit_ids, each.resume_token, each.span)
             for each in self._history
             if each.offset >= wanted[each.partition] and (unit_id is None or unit_id in each.unit_ids)
         ]
@@ -186,13 +191,15 @@ class AlertEventTail:
             batches = await consumer.getmany(timeout_ms=500, max_records=1_000)
             for partition, records in batches.items():
                 for record in records:
-                    self._take(partition.partition, record.offset, record.value or b"")
+                    self._take(
+                        partition.partition, record.offset, record.value or b"", context_of(record.headers)
+                    )
             if not self._caught_up.is_set():
                 reached = [await consumer.position(partition) >= end for partition, end in self._ends.items()]
                 if all(reached):
                     self._caught_up.set()
 
-    def _take(self, partition: int, offset: int, value: bytes) -> None:
+    def _take(self, partition: int, offset: int, value: bytes, span: SpanContext | None = None) -> None:
         self._positions[partition] = offset + 1
         try:
             event = AlertEvent.FromString(value)
@@ -202,8 +209,8 @@ class AlertEventTail:
             return
         unit_ids = frozenset(assignment.unit_id for assignment in event.alert.assignments)
         token = self.resume_token()
-        self._remember(_Remembered(partition, offset, value, unit_ids, token))
-        tailed = TailedEvent(event, unit_ids, token)
+        self._remember(_Remembered(partition, offset, value, unit_ids, token, span))
+        tailed = TailedEvent(event, unit_ids, token, span)
         for subscriber in tuple(self._subscribers):
             subscriber(tailed)
 

@@ -95,6 +95,9 @@ class Message:
     value: bytes | None
 
 
+HeadersOf = Callable[[Message], Sequence[tuple[str, bytes]]]
+
+
 async def enqueue(
     connection: AsyncConnection, *, topic: str, key: str, value: bytes | None, version: int
 ) -> None:
@@ -143,13 +146,16 @@ class OutboxRelay:
         poll_seconds: float = 0.5,
         batch_bytes: int = _BATCH_BYTES,
         now_ms: Callable[[], int] = _now_ms,
+        headers: HeadersOf | None = None,
     ) -> None:
-        """`poll_seconds` is the wait when no notification comes; while the listener is down it is 50 ms."""
+        """`poll_seconds` is the wait when no notification comes; while the listener is down it is 50 ms.
+        `headers` gives each record its headers; without it there are none."""
         self._engine = engine
         self._producer = producer
         self._poll_seconds = poll_seconds
         self._batch_bytes = batch_bytes
         self._now_ms = now_ms
+        self._headers = headers
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.listening = False
@@ -253,6 +259,7 @@ class OutboxRelay:
                 await send_in_order(
                     self._producer,
                     [Message(row.topic, row.record_key, row.version, row.value) for row in rows],
+                    headers=self._headers,
                 )
                 self.sent_count += len(rows)
         left = rows[0].waiting - len(rows) if rows else 0
@@ -283,7 +290,9 @@ _TAKE = text(
 """Takes the oldest rows that fit into a batch. What the transaction does not commit is there again."""
 
 
-async def send_in_order(producer: AIOKafkaProducer, messages: Sequence[Message]) -> None:
+async def send_in_order(
+    producer: AIOKafkaProducer, messages: Sequence[Message], *, headers: HeadersOf | None = None
+) -> None:
     """Sends the messages, each key's in order of version, and returns when the broker has acknowledged all.
 
     Raises KafkaError when it did not; then any of them may be on the topic, and all must be sent again.
@@ -292,7 +301,13 @@ async def send_in_order(producer: AIOKafkaProducer, messages: Sequence[Message])
     # equal.
     ordered = sorted(messages, key=lambda message: message.version)
     acknowledgements = [
-        await producer.send(message.topic, message.value, key=message.key.encode()) for message in ordered
+        await producer.send(
+            message.topic,
+            message.value,
+            key=message.key.encode(),
+            headers=None if headers is None else headers(message),
+        )
+        for message in ordered
     ]
     await asyncio.gather(*acknowledgements)
     for message in ordered:

@@ -21,6 +21,7 @@ from alerthub.api.v1.alert_pb2 import AlertRaised
 from alerthub.domain.errors import AlertHubError, DeadLetter, Retry
 from alerthub.settings import KafkaSettings
 from alerthub.telemetry import logger
+from alerthub.tracing import context_of
 from services.dispatch.fleet import Fleet
 from services.dispatch.intake import Intake, check_raised, raised_of_call
 from services.dispatch.metrics import BATCH_SECONDS, DEAD_LETTERS, LOST
@@ -246,7 +247,12 @@ class RaisedConsumer:
             return
         while True:
             try:
-                self._on_sealing(await self._intake.take([each.raised for each in batch]))
+                spans = {
+                    each.raised.raised_id: span
+                    for each in batch
+                    if (span := context_of(each.record.headers)) is not None
+                }
+                self._on_sealing(await self._intake.take([each.raised for each in batch], spans))
             except Retry as error:
                 log.warning("intake_waits", reason=error.reason)
                 await asyncio.sleep(_RETRY_SECONDS)

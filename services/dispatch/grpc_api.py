@@ -12,6 +12,8 @@ from alerthub.alert_events import AlertEventTail, TailedEvent
 from alerthub.api.v1 import alert_pb2, alert_pb2_grpc, delivery_pb2, delivery_pb2_grpc
 from alerthub.domain.errors import NotFound, Retry
 from alerthub.identity import current_caller
+from alerthub.tracing import context_of
+from services.dispatch import spans
 from services.dispatch.handlers import Handlers
 from services.dispatch.metrics import COMMANDS
 from services.dispatch.queries import Queries
@@ -182,7 +184,8 @@ class DeliveryApi(delivery_pb2_grpc.DeliveryServiceServicer):
     async def AnswerCommand(  # noqa: N802
         self, request: delivery_pb2.AnswerCommandRequest, context: Context
     ) -> delivery_pb2.AnswerCommandResponse:
-        return delivery_pb2.AnswerCommandResponse(answer=await self._handlers.answer(request))
+        came_with = spans.answered(context_of(context.invocation_metadata()))
+        return delivery_pb2.AnswerCommandResponse(answer=await self._handlers.answer(request, came_with))
 
     async def ReportConnections(  # noqa: N802
         self, request: delivery_pb2.ReportConnectionsRequest, context: Context

@@ -18,7 +18,7 @@ from alerthub.domain.alerts import Answer, Change
 from alerthub.domain.errors import Conflict, NotFound, Refuse
 from alerthub.identity import Caller
 from alerthub.postgres import sql, violated_constraint
-from services.dispatch import precision, precision_floor
+from services.dispatch import precision, precision_floor, spans
 from services.dispatch.metrics import COMMANDS, OUTCOMES, RECEIPT_SECONDS
 from services.dispatch.precision_floor import FloorProposal
 from services.dispatch.wire import OUTCOME_OF_WIRE, alert_message
@@ -181,11 +181,14 @@ class Handlers:
 
     # Terminals
 
-    async def answer(self, request: delivery_pb2.AnswerCommandRequest) -> patrol_pb2.CommandAnswer:
+    async def answer(
+        self, request: delivery_pb2.AnswerCommandRequest, came_with: spans.Answered | None = None
+    ) -> patrol_pb2.CommandAnswer:
         """A terminal's receipt, answer or outcome. A refusal is an answer too: the terminal must not send it
-        again."""
+        again. `came_with` is the span of the terminal's command, where it has one."""
 
         async def decide(work: Work) -> patrol_pb2.CommandAnswer:
+            work.answered = came_with
             try:
                 change = await self._terminal_change(work, request)
             except Refuse as refusal:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from opentelemetry.trace import SpanContext
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerthub.api.v1 import common_pb2, observation_pb2, registry_pb2, watchlist_pb2
@@ -13,7 +14,7 @@ from alerthub.api.v1.alert_pb2 import AlertRaised
 from alerthub.domain import alert_life
 from alerthub.domain.errors import DeadLetter
 from alerthub.domain.folding import Disposition, Folded, KnownEntry, NewestAlert, Raised, fold
-from services.dispatch import precision
+from services.dispatch import precision, spans
 from services.dispatch.metrics import OPEN_SECONDS, RAISED
 from services.dispatch.rows import NewSealing, NewSighting
 from services.dispatch.wire import Facts, hit_identifier, policy_of_wire, sighting_message
@@ -27,6 +28,7 @@ _WEAK_CLASSES = frozenset(
     }
 )
 CALL_RULE = "direct-call"
+_NO_SPANS: Mapping[bytes, SpanContext] = {}
 _CALL_TEXTS = {
     observation_pb2.DIRECT_CALL_KIND_PANIC: ("紧急求助", "Panic button: somebody asks for help at once."),
     observation_pb2.DIRECT_CALL_KIND_ESCORT_REQUEST: ("请求护送", "Escort requested."),
@@ -130,8 +132,13 @@ class Intake:
         self._database = database
         self._surroundings = surroundings
 
-    async def take(self, batch: Sequence[AlertRaised]) -> Sequence[NewSealing]:
-        """Opens alerts, adds sightings, forgets repeats; returns what is to be sealed now. Raises Retry."""
+    async def take(
+        self, batch: Sequence[AlertRaised], came_with: Mapping[bytes, SpanContext] = _NO_SPANS
+    ) -> Sequence[NewSealing]:
+        """Opens alerts, adds sightings, forgets repeats; returns what is to be sealed now. Raises Retry.
+
+        `came_with` gives by raised id the span that the record carried.
+        """
         hits = {bytes(raised.raised_id): _hit(raised) for raised in batch}
         counted: Tally[str] = Tally()
         async with working(self._database, self._surroundings) as work:
@@ -158,6 +165,16 @@ class Intake:
                     self._join(work, hit, current[hit.raised.fold_key], covered=folded.covered)
                 else:
                     work.note_raised(hit.raised.raised_id, None, folded.disposition.value)
+                became = folded.disposition in (Disposition.OPENED, Disposition.JOINED)
+                work.note_taken(
+                    spans.Taken(
+                        hit.raised,
+                        folded.disposition.value,
+                        current[hit.raised.fold_key] if became else "",
+                        work.now_ms,
+                        came_with.get(hit.raised.raised_id),
+                    )
+                )
         for disposition, count in counted.items():
             RAISED.labels(disposition).inc(count)
         return work.sealings

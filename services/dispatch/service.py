@@ -21,7 +21,8 @@ from alerthub.postgres_watch import DatabaseWatch
 from alerthub.process import Parts
 from alerthub.replica import CompactedReplica
 from alerthub.telemetry import logger
-from services.dispatch import restore
+from alerthub.tracing import traces_of
+from services.dispatch import restore, spans
 from services.dispatch.consumer import GROUPS, Decode, RaisedConsumer, call_decoder, decode_alert
 from services.dispatch.entries import Entries, EntryTail
 from services.dispatch.fleet import Fleet
@@ -62,7 +63,8 @@ class Service:
         self._revocations = RevocationList()
         self._parts = Parts()
         self.fleet = Fleet(settings, client_id=self._client_id, on_failure=self._parts.fail)
-        self._surroundings = Surroundings(self.fleet, settings.deadline_times())
+        self._traces = traces_of(settings)
+        self._surroundings = Surroundings(self.fleet, settings.deadline_times(), self._traces)
         self.entries = Entries(self._engine, self._surroundings)
         self.timers = Timers(
             self._engine,
@@ -97,6 +99,8 @@ class Service:
         """Migrates, reads the replicas, then takes alerts and listens. Raises what stands in the way."""
         settings = self._settings
         self._parts.open()
+        if self._traces is not None:
+            await self._parts.begin(self._traces)
         await postgres.migrate(settings.postgres, "services.dispatch")
         self._parts.on_stop(self._engine.dispose)
         await self._producer.start()
@@ -153,7 +157,11 @@ class Service:
         settings = self._settings
         database = postgres.DatabaseCheck(self._engine)
         watch = DatabaseWatch(self._engine)
-        relay = OutboxRelay(self._engine, self._producer)
+        relay = OutboxRelay(
+            self._engine,
+            self._producer,
+            headers=None if self._traces is None else spans.headers_of_event,
+        )
         sequencer = AuditSequencer(
             self._engine,
             signer=HeadSigner.from_tls(settings.tls),

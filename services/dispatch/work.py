@@ -22,6 +22,8 @@ from alerthub.domain.canary import is_canary
 from alerthub.domain.deadlines import DeadlineTimes, Waiting
 from alerthub.domain.routing import Workload, candidates, choose
 from alerthub.postgres import transaction
+from alerthub.tracing import Traces
+from services.dispatch import spans
 from services.dispatch.fleet import Fleet
 from services.dispatch.metrics import EVENTS
 from services.dispatch.rows import NewSealing, NewSighting, StoredAlert
@@ -41,6 +43,7 @@ class Surroundings:
 
     fleet: Fleet
     times: DeadlineTimes
+    traces: Traces | None = None
 
 
 class Work:
@@ -63,6 +66,9 @@ class Work:
         self._confirmed: list[str] = []
         self._reachable: frozenset[str] | None = None
         self._workloads: dict[str, Workload] = {}
+        self._taken: list[spans.Taken] = []
+        self.answered: spans.Answered | None = None
+        """The span of the terminal's command that this work is about."""
 
     # What was loaded
 
@@ -131,6 +137,10 @@ class Work:
 
     def note_raised(self, raised_id: bytes, alert_id: str | None, disposition: str) -> None:
         self._raised.append((raised_id, alert_id, disposition))
+
+    def note_taken(self, taken: spans.Taken) -> None:
+        """For the trace, which nothing else depends on."""
+        self._taken.append(taken)
 
     def add_sighting(self, sighting: NewSighting) -> None:
         self._sightings.append(sighting)
@@ -202,6 +212,11 @@ class Work:
         self._workloads[unit_id] = replace(load, live=load.live + 1, this_shift=load.this_shift + 1)
         return self.apply(change)
 
+    def tell_spans(self) -> None:
+        """Tells the traces what was done; call it once it is committed."""
+        if self._surroundings.traces is not None:
+            spans.tell(self._surroundings.traces, self._taken, self._events, self.answered)
+
     # What is written
 
     async def flush(self) -> None:
@@ -261,3 +276,4 @@ async def working(database: AsyncEngine, surroundings: Surroundings) -> AsyncIte
         work = Work(connection, surroundings, await Store(connection).now_ms())
         yield work
         await work.flush()
+    work.tell_spans()

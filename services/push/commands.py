@@ -8,11 +8,13 @@ import time
 import grpc
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from opentelemetry.trace import SpanContext
 
 from alerthub.api.v1 import delivery_pb2, delivery_pb2_grpc, patrol_pb2
 from alerthub.domain.errors import Refuse, Retry
 from alerthub.grpc_errors import error_of
 from alerthub.telemetry import logger
+from alerthub.tracing import metadata_of
 from services.push.metrics import ANSWERED
 
 log = logger(__name__)
@@ -31,9 +33,16 @@ class Commands:
         self._producer = producer
 
     async def carry_out(
-        self, message: patrol_pb2.TerminalMessage, *, terminal_id: str, unit_id: str, officer: str
+        self,
+        message: patrol_pb2.TerminalMessage,
+        *,
+        terminal_id: str,
+        unit_id: str,
+        officer: str,
+        span: SpanContext | None = None,
     ) -> patrol_pb2.CommandAnswer:
-        """The answer for the terminal. Raises Retry when dispatch or Kafka did not answer in time."""
+        """The answer for the terminal; dispatch's part of it follows `span`. Raises Retry when dispatch or
+        Kafka did not answer in time."""
         kind = message.WhichOneof("message") or ""
         if kind == "report_position":
             answer = await self._report_position(message, unit_id)
@@ -46,16 +55,20 @@ class Commands:
                 time_ms=message.time_ms,
             )
             getattr(request, kind).CopyFrom(getattr(message, kind))
-            answer = await self._forward(request)
+            answer = await self._forward(request, span)
         ANSWERED.labels(kind, patrol_pb2.CommandAnswer.Result.Name(answer.result)).inc()
         return answer
 
-    async def _forward(self, request: delivery_pb2.AnswerCommandRequest) -> patrol_pb2.CommandAnswer:
+    async def _forward(
+        self, request: delivery_pb2.AnswerCommandRequest, span: SpanContext | None
+    ) -> patrol_pb2.CommandAnswer:
         deadline = time.monotonic() + _GIVES_UP_AFTER_SECONDS
         wait = 0.1
         while True:
             try:
-                return (await self._dispatch.AnswerCommand(request, timeout=_CALL_SECONDS)).answer
+                answered = await self._dispatch.AnswerCommand(
+                    request, timeout=_CALL_SECONDS, metadata=metadata_of(span)
+                )
             except grpc.aio.AioRpcError as failed:
                 error = error_of(failed)
                 if isinstance(error, Refuse):
@@ -67,6 +80,8 @@ class Commands:
                 if time.monotonic() > deadline:
                     raise Retry("dispatch does not answer: send it again") from None
                 log.warning("command_waits_for_dispatch", code=failed.code().name)
+            else:
+                return answered.answer
             await asyncio.sleep(wait)
             wait = min(2.0, wait * 2)
 

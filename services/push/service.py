@@ -12,6 +12,7 @@ from alerthub.identity import RevocationList, TokenVerifier
 from alerthub.process import Parts
 from alerthub.replica import CompactedReplica
 from alerthub.telemetry import logger
+from alerthub.tracing import traces_of
 from alerthub.units import UnitDirectory
 from services.push.commands import Commands
 from services.push.grpc_api import PatrolApi
@@ -35,6 +36,7 @@ class Service:
         self.revocations = RevocationList()
         self.units = UnitDirectory()
         self._parts = Parts()
+        self._traces = traces_of(settings)
         self.streams: Streams | None = None
         self.operations: OperationsServer | None = None
         self.grpc: GrpcServer | None = None
@@ -43,6 +45,8 @@ class Service:
         """Reads units and revocations, then takes terminals."""
         settings = self._settings
         self._parts.open()
+        if self._traces is not None:
+            await self._parts.begin(self._traces)
         await self._producer.start()
         self._parts.on_stop(self._producer.stop)
         dispatch = service_channel(settings, settings.addresses.dispatch)
@@ -82,6 +86,7 @@ class Service:
             commands=Commands(dispatch, self._producer),
             signing_on=signing_on,
             dispatch=dispatch,
+            traces=self._traces,
         )
         self.grpc = await serve(
             settings,

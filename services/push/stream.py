@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from opentelemetry.trace import SpanContext
+
 from alerthub.alert_events import AlertEventTail, TailedEvent
 from alerthub.api.v1 import alert_pb2, patrol_pb2
 from alerthub.domain.canary import is_canary
@@ -21,6 +23,7 @@ from services.push.metrics import PUSH_SECONDS, PUSHED, REFUSED
 from services.push.opening import Opened, Opening
 from services.push.settings import PushSettings
 from services.push.signing_on import SigningOn
+from services.push.spans import Deliveries
 
 log = logger(__name__)
 
@@ -61,6 +64,7 @@ class TerminalStream:
         commands: Commands,
         signing_on: SigningOn,
         load: Callable[[str], Awaitable[list[alert_pb2.Alert]]],
+        deliveries: Deliveries | None = None,
     ) -> None:
         self._settings = settings
         self.terminal_id = terminal_id
@@ -74,6 +78,7 @@ class TerminalStream:
         self._commands = commands
         self._signing_on = signing_on
         self._load = load
+        self._deliveries = deliveries
         self._queue: asyncio.Queue[TailedEvent | patrol_pb2.CommandAnswer | None] = asyncio.Queue()
         self._end: End | None = None
         self._held: set[str] = set()
@@ -162,6 +167,18 @@ class TerminalStream:
         await self._forward(
             write, event.alert, event.kind, tailed.resume_token, occurred_at_ms=event.occurred_at_ms
         )
+        if self._deliveries is not None:
+            self._tell(self._deliveries, tailed)
+
+    def _tell(self, deliveries: Deliveries, tailed: TailedEvent) -> None:
+        event = tailed.event
+        alert_id = event.alert.alert_id
+        if alert_id not in self._held:
+            deliveries.forget(alert_id)
+        elif event.kind == alert_pb2.ALERT_EVENT_KIND_UNIT_ASSIGNED:
+            newest = event.alert.assignments[-1]
+            if newest.unit_id == self.unit_id:
+                deliveries.sent(newest.assignment_id, tailed.span, event.occurred_at_ms)
 
     async def _forward(
         self,
@@ -277,11 +294,20 @@ class TerminalStream:
                 answer = self._renew(message)
             else:
                 answer = await self._commands.carry_out(
-                    message, terminal_id=self.terminal_id, unit_id=self.unit_id, officer=self.officer.name
+                    message,
+                    terminal_id=self.terminal_id,
+                    unit_id=self.unit_id,
+                    officer=self.officer.name,
+                    span=self._answered(kind or "", message),
                 )
             self._queue.put_nowait(answer)
             await self._room()
         self.end(End("hung_up", ""))
+
+    def _answered(self, kind: str, message: patrol_pb2.TerminalMessage) -> SpanContext | None:
+        if self._deliveries is None or kind == "report_position":
+            return None
+        return self._deliveries.answered(kind, getattr(message, kind).assignment_id, message.time_ms)
 
     async def _room(self) -> None:
         """A terminal that sends and does not read must not fill the memory."""

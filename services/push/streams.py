@@ -13,11 +13,13 @@ from alerthub.api.v1 import alert_pb2, delivery_pb2, delivery_pb2_grpc
 from alerthub.domain.errors import Retry
 from alerthub.grpc_errors import error_of
 from alerthub.telemetry import logger
+from alerthub.tracing import Traces
 from services.push.commands import Commands
 from services.push.common_part import CommonParts
 from services.push.opening import Opening
 from services.push.settings import PushSettings
 from services.push.signing_on import SigningOn
+from services.push.spans import Deliveries
 from services.push.stream import End, TerminalStream, now_ms
 
 log = logger(__name__)
@@ -38,8 +40,10 @@ class StreamMaker:
         commands: Commands,
         signing_on: SigningOn,
         dispatch: grpc.aio.Channel,
+        traces: Traces | None = None,
     ) -> None:
         self._settings = settings
+        self._traces = traces
         self._tail = tail
         self._common_parts = CommonParts()
         self._opening = opening
@@ -65,6 +69,7 @@ class StreamMaker:
             commands=self._commands,
             signing_on=self._signing_on,
             load=self._load,
+            deliveries=None if self._traces is None else Deliveries(self._traces),
         )
 
     async def _load(self, unit_id: str) -> list[alert_pb2.Alert]:

@@ -19,7 +19,7 @@ class RecordingProducer:
     def __init__(self) -> None:
         self.sent: list[tuple[str, bytes | None, bytes]] = []
 
-    async def send(self, topic: str, value: bytes | None, *, key: bytes) -> object:
+    async def send(self, topic: str, value: bytes | None, *, key: bytes, **_: object) -> object:
         self.sent.append((topic, value, key))
         return _acknowledged()
 
@@ -43,7 +43,7 @@ class SlowProducer:
     def __init__(self) -> None:
         self.acknowledgement: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def send(self, topic: str, value: bytes | None, *, key: bytes) -> object:
+    async def send(self, topic: str, value: bytes | None, *, key: bytes, **_: object) -> object:
         return self.acknowledgement
 
 

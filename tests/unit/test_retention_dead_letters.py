@@ -26,6 +26,7 @@ class _Record:
     value: bytes
     offset: int
     partition: int = PARTITION.partition
+    headers: tuple[()] = ()
 
 
 @dataclass
@@ -53,7 +54,7 @@ class _Broker:
 class _Intake:
     """Takes everything but what is raised by the rule `broken`, which no database would take."""
 
-    async def take(self, batch: list[AlertRaised]) -> tuple[()]:
+    async def take(self, batch: list[AlertRaised], _: object) -> tuple[()]:
         if any(raised.rule_id == "broken" for raised in batch):
             raise ValueError("a value that PostgreSQL cannot hold")
         return ()

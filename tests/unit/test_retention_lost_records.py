@@ -94,14 +94,14 @@ class _Broker:
     async def commit(self, _: dict[TopicPartition, int]) -> None:
         self.happened.append("commit")
 
-    async def take(self, batch: list[AlertRaised]) -> tuple[()]:
+    async def take(self, batch: list[AlertRaised], _: object = None) -> tuple[()]:
         """As the intake does."""
         self.happened += [raised.rule_id for raised in batch]
         return ()
 
 
 class _Record:
-    partition, offset = 3, 17
+    partition, offset, headers = 3, 17, ()
 
     def __init__(self, value: bytes) -> None:
         self.value = value
