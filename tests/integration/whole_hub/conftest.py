@@ -6,12 +6,20 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from otlp_receiver import Receiver, receiving
 from town import Patrol, RunningHub, Town, town_of
 
 
 @pytest.fixture(scope="package")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
-    running = RunningHub(tmp_path_factory.mktemp("whole") / "hub")
+def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
+    """Where the hub sends its traces: of every batch, and of every alert."""
+    with receiving(tmp_path_factory.mktemp("collector")) as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="package")
+def hub(tmp_path_factory: pytest.TempPathFactory, collector: Receiver) -> Iterator[RunningHub]:
+    running = RunningHub(tmp_path_factory.mktemp("whole") / "hub", collector.environment)
     yield running
     running.stop()
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import itertools
-import json
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
+from spellings import found_in
 from town import BY_URL, PERSON, UNAUTHORISED, VEHICLE, Patrol, RunningHub, Town
 
 from alerthub.api.v1.alert_pb2 import ALERT_STATUS_CANCELLED
@@ -196,42 +193,6 @@ async def test_a_kill_in_the_middle_loses_and_doubles_nothing(
 # What is written down.
 
 
-def _spelled(plate: str) -> list[bytes]:
-    """The ways in which a plate could have been written somewhere, always in the same order."""
-    raw = plate.encode()
-    # Base64 of a longer text holds one of three forms of a part; its first and last characters depend on
-    # the neighbours and are left out.
-    inside_base64 = [
-        base64.b64encode(bytes(shift) + raw + bytes(2))[(0, 2, 3)[shift] : (len(raw) + shift) * 8 // 6]
-        for shift in range(3)
-    ]
-    return [
-        raw,
-        quote(plate).encode(),
-        json.dumps(plate)[1:-1].encode(),
-        plate.encode("utf-16-le"),
-        *inside_base64,
-    ]
-
-
-def _common_beginning(texts: Sequence[bytes]) -> bytes:
-    least, greatest = min(texts), max(texts)
-    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(least, greatest, strict=False))
-    return bytes(first for first, _ in same)
-
-
-def _found_in(content: bytes, plates: list[str]) -> set[bytes]:
-    """Which spellings of the plates are in the content. All plates begin alike, so one search finds any."""
-    found = set()
-    for spellings in zip(*(_spelled(plate) for plate in plates), strict=True):
-        prefix = _common_beginning(spellings)
-        at = content.find(prefix)
-        while at >= 0:
-            found |= {spelling for spelling in spellings if content.startswith(spelling, at)}
-            at = content.find(prefix, at + 1)
-    return found
-
-
 def test_the_search_for_plates_finds_each_spelling() -> None:
     plates = ["冀RACEF3", "冀RXY479"]
     for written in (
@@ -241,8 +202,8 @@ def test_the_search_for_plates_finds_each_spelling() -> None:
         "冀RXY479".encode("utf-16-le"),
         *(base64.b64encode(b"a" * shift + "冀RXY479".encode() + b"zz") for shift in range(3)),
     ):
-        assert _found_in(b"before " + written + b" after", plates), written
-    assert not _found_in("冀RQQQQQ".encode(), plates)
+        assert found_in(b"before " + written + b" after", plates), written
+    assert not found_in("冀RQQQQQ".encode(), plates)
 
 
 async def test_no_plate_is_anywhere_in_the_hub_s_folder_s5(
@@ -272,6 +233,6 @@ def _files_with_a_plate(hub: RunningHub) -> set[str]:
     for path in files:
         # PostgreSQL removes files of its own meanwhile.
         with contextlib.suppress(FileNotFoundError):
-            if _found_in(path.read_bytes(), hub.plates):
+            if found_in(path.read_bytes(), hub.plates):
                 found.add(str(path.relative_to(hub.folder.root)))
     return found

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -80,7 +80,7 @@ _TOKEN_SECONDS = 120.0
 class RunningHub:
     """`alerthub up` as a child process. Every plate that a story uses is remembered."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
         self.folder = HubFolder(folder)
         self.plates: list[str] = []
         self.secrets: dict[str, str] = {}
@@ -90,6 +90,7 @@ class RunningHub:
         self._log = (folder.parent / "up.log").open("wb")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "alerthub.cli.main", "up", "--data", str(folder)],
+            env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
