@@ -28,7 +28,7 @@ from alerthub import kafka
 from alerthub.domain import correlation
 from alerthub.domain.partition_state import PartitionState
 from alerthub.observation_batches import ReadBatch
-from alerthub.settings import KafkaSettings
+from alerthub.settings import KafkaSettings, TraceSettings
 from alerthub.telemetry import configure_logging
 from benchmarks import _correlator_load as load
 from services.correlator.replicas import Reference
@@ -96,7 +96,10 @@ def settings_of(request: Request, principal: str) -> KafkaSettings:
 async def agent(request: Request, reference: Reference) -> Answer:
     """The correlator's own agent, with its checkpoints."""
     service = Service(
-        CorrelatorSettings(kafka=settings_of(request, "correlator")),
+        CorrelatorSettings(
+            kafka=settings_of(request, "correlator"),
+            traces=TraceSettings(collector=request.get("collector", ""), plain=True),
+        ),
         registry=CollectorRegistry(),
         reference=reference,
         source=AlwaysOpen(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -21,8 +22,10 @@ from confluent_kafka.cimpl import NewTopic
 from alerthub import kafka
 from alerthub.embedded.folder import HubFolder
 from alerthub.embedded.infrastructure import Infrastructure
-from alerthub.settings import KafkaSettings
+from alerthub.settings import KafkaSettings, TraceSettings
+from alerthub.tracing import headers_of, new_context
 from benchmarks import _correlator_load as load
+from benchmarks._collector import collecting
 
 OBSERVATIONS = 256 * 2_000
 SMALL_OBSERVATIONS = 64 * 2_000
@@ -30,6 +33,7 @@ SINGLE_OBSERVATIONS = 10_000
 SINGLE_TOPIC = "benchmark-single"
 GOAL_OVER_SINGLE = 50
 GOAL_OF_BARE = 0.6
+BATCH_RATIO = TraceSettings().batch_ratio
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,19 @@ def _run(infrastructure: Infrastructure, workers: Workers, folder: Path) -> None
         )
         results[f"bare {size}"] = workers.measure({**request, "worker": "bare_loop", "offsets": offsets})
         received += observations
+    _produce(admin, "observations", load.batches(OBSERVATIONS // 256, 256, seed=257), traced=True)
+    with collecting() as (collector, receiver):
+        results["traced 256"] = workers.measure(
+            {
+                **common,
+                "topic": "observations",
+                "observations": OBSERVATIONS,
+                "worker": "agent",
+                "received_before": received,
+                "collector": collector,
+            }
+        )
+        _say(f"{receiver.count} spans told, of one batch in {round(1 / BATCH_RATIO)} and of what fired")
     _create(admin, SINGLE_TOPIC)
     _produce(admin, SINGLE_TOPIC, load.batches(SINGLE_OBSERVATIONS, 1, seed=1))
     request = {**common, "topic": SINGLE_TOPIC, "observations": SINGLE_OBSERVATIONS}
@@ -133,7 +150,14 @@ def _print(results: dict[str, Result]) -> None:
         _row(
             f"correlator, batches of {size}", f"{agent:,.0f}", f"{agent / single:.1f}", f"{agent / bare:.2f}"
         )
-    agent_256 = results["agent 256"]
+    agent_256, traced = results["agent 256"], results["traced 256"].rate
+    _row(
+        "the same with traces",
+        f"{traced:,.0f}",
+        f"{traced / single:.1f}",
+        f"{traced / results['bare 256'].rate:.2f}",
+    )
+    _say(f"with traces {traced / agent_256.rate:.2f} of without")
     over, of = agent_256.rate / single, agent_256.rate / results["bare 256"].rate
     _say(
         f"goal at 256: {GOAL_OVER_SINGLE} times one record an event: {_met(over >= GOAL_OVER_SINGLE)}; "
@@ -165,7 +189,10 @@ def _ends(settings: KafkaSettings, topic: str) -> list[int]:
     return [ends[number] for number in range(load.PARTITIONS)]
 
 
-def _produce(settings: KafkaSettings, topic: str, values: Iterable[tuple[int, bytes]]) -> None:
+def _produce(
+    settings: KafkaSettings, topic: str, values: Iterable[tuple[int, bytes]], *, traced: bool = False
+) -> None:
+    chance = random.Random(1)  # noqa: S311 - a load is to be the same each time
     producer = Producer(
         {
             "bootstrap.servers": settings.bootstrap,
@@ -179,9 +206,10 @@ def _produce(settings: KafkaSettings, topic: str, values: Iterable[tuple[int, by
         }
     )
     for partition, value in values:
+        headers = headers_of(new_context()) if traced and chance.random() < BATCH_RATIO else []
         while True:
             try:
-                producer.produce(topic, value, partition=partition)
+                producer.produce(topic, value, partition=partition, headers=headers)
             except BufferError:
                 producer.poll(0.1)
             else:
