@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -63,6 +63,17 @@ def test_a_service_reads_every_variable_that_it_is_told(
         assert field in type(settings).model_fields, name
         assert not inner or inner in type(getattr(settings, field)).model_fields, name
     assert settings.instance == "pod-of-the-longest-name"
+
+
+def test_who_tells_spans_is_told_of_the_collector_and_given_its_authority() -> None:
+    for service in ("gateway", "correlator", "dispatch", "push"):
+        told = environment(service, "full")
+        assert told["ALERTHUB_TRACES__COLLECTOR"] == "collector.city.example:4317"
+        assert told["ALERTHUB_TRACES__BATCH_RATIO"] == "0.05"
+        mounts = {each["mountPath"]: each["name"] for each in container(service, "full")["volumeMounts"]}
+        folder = str(PurePosixPath(told["ALERTHUB_TRACES__CA_FILE"]).parent)
+        assert mounts[folder] == "authority-traces"
+    assert "ALERTHUB_TRACES__COLLECTOR" not in environment("registry", "full")
 
 
 def test_a_setting_arrives_as_it_was_written() -> None:

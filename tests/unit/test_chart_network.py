@@ -42,6 +42,15 @@ def used_by_the_code() -> set[Pair]:
     }
 
 
+def tell_spans_by_the_code() -> set[str]:
+    """Services that wire traces."""
+    return {
+        service
+        for service in SERVICES
+        if "traces_of(settings)" in (ROOT / "services" / service / "service.py").read_text(encoding="utf-8")
+    }
+
+
 def policies(values: str, service: str) -> list[dict[str, Any]]:
     """Those that select the service's pods."""
     labels = pods(values)[f"{RELEASE}-{service}"]["metadata"]["labels"]
@@ -142,6 +151,7 @@ def test_others_servers_are_reached_where_the_values_say() -> None:
         ("gateway", 8884, "10.20.2.0/24"),
         *((service, 443, "10.20.3.0/24") for service in ("gateway", "dispatch")),
         *((service, 8443, "192.0.2.0/24") for service in ("registry", "watchlist", "dispatch")),
+        *((service, 4317, "10.20.4.0/24") for service in tell_spans_by_the_code()),
     }
 
 

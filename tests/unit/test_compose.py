@@ -31,7 +31,12 @@ SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(
 )["services"]
 NAMES = [each.name for each in CONTAINERS]
 # Settings that a deployment chooses; the others follow from the table.
-CHOSEN = {"ALERTHUB_PARTITIONS"}
+CHOSEN = {
+    "ALERTHUB_PARTITIONS",
+    "ALERTHUB_TRACES__COLLECTOR",
+    "ALERTHUB_TRACES__CA_FILE",
+    "ALERTHUB_TRACES__BATCH_RATIO",
+}
 
 
 @pytest.fixture(scope="module")

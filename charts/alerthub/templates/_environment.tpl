@@ -63,6 +63,16 @@ and what values.services.NAME.settings says. (dict "root" $ "service" NAME "spec
   value: /run/authorities/witness/ca.pem
 {{- end }}
 {{- end }}
+{{- if and $spec.traces $values.traces.collector }}
+- name: ALERTHUB_TRACES__COLLECTOR
+  value: {{ $values.traces.collector | quote }}
+{{- if $values.traces.caSecret }}
+- name: ALERTHUB_TRACES__CA_FILE
+  value: /run/authorities/traces/ca.pem
+{{- end }}
+- name: ALERTHUB_TRACES__BATCH_RATIO
+  value: {{ $values.traces.batchRatio | quote }}
+{{- end }}
 {{- range $listener, $port := $spec.listeners }}
 - name: ALERTHUB_{{ upper $listener }}
   value: {{ $port | int | quote }}

@@ -110,6 +110,11 @@ postgres: {{ . }}
 mqtt: {{ . }}
 {{- end }}
 {{- end }}
+{{- if and $known.traces .root.Values.traces.collector }}
+{{- with .root.Values.traces.caSecret }}
+traces: {{ . }}
+{{- end }}
+{{- end }}
 {{- if has "witness" ($known.keeps | default list) }}
 {{- with .root.Values.witness.caSecret }}
 witness: {{ . }}

@@ -7,6 +7,7 @@ postgres   the role in PostgreSQL; absent: it has no connection to it
 keeps      folders below /var/lib/alerthub that outlive a pod
 calls      listeners of others, by service
 outside    listeners that cameras, terminals and browsers may be let in to
+traces     it tells spans
 */}}
 {{- define "alerthub.table" -}}
 registry:
@@ -30,12 +31,14 @@ dispatch:
   keeps: [witness, evidence]
   calls: {watchlist: [grpc_port]}
   outside: [grpc_person_port]
+  traces: true
 push:
   listeners: {grpc_port: 7131}
   files: []
   keeps: []
   calls: {dispatch: [grpc_port], watchlist: [grpc_port]}
   outside: [grpc_port]
+  traces: true
 console:
   listeners: {http_port: 8444}
   files: []
@@ -48,12 +51,14 @@ correlator:
   keeps: []
   calls: {}
   outside: []
+  traces: true
 gateway:
   listeners: {http_port: 8443, grpc_port: 7141}
   files: [digest.key]
   keeps: [evidence]
   calls: {watchlist: [grpc_port]}
   outside: [http_port, grpc_port]
+  traces: true
 {{- end -}}
 
 {{/* Files of a share, and the variable that names each. */}}
