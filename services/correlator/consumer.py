@@ -46,8 +46,10 @@ class Budget:
         self._waiting += max(size, _EMPTY_BATCH_BYTES)
         metrics.BUFFERED_BYTES.set(self._waiting)
         if self._waiting >= self._limit and self.consumer is not None:
-            self._paused.add(tp)
-            self.consumer.on_buffer_full(tp)
+            # Fetched records are under aiokafka's name of the partition, which Faust ends the process for.
+            own = TP(tp.topic, tp.partition)
+            self._paused.add(own)
+            self.consumer.on_buffer_full(own)
 
     def release(self, size: int) -> None:
         """A batch was applied."""

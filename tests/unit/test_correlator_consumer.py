@@ -7,11 +7,12 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from aiokafka import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from services.correlator.application import build_application
-from services.correlator.consumer import OBSERVATIONS, MissingBatchError, SequentialConsumer
+from services.correlator.consumer import OBSERVATIONS, Budget, MissingBatchError, SequentialConsumer
 from services.correlator.settings import CorrelatorSettings
 
 PARTITION = TP(OBSERVATIONS, 1)
@@ -129,3 +130,22 @@ async def test_a_batch_that_never_comes_ends_the_process(
         assert await fetched.handed_over(6) == []
     with pytest.raises(MissingBatchError):
         await fetched.handed_over(6)
+
+
+async def test_partitions_that_were_paused_for_their_bytes_go_on_together(
+    consumer: SequentialConsumer,
+) -> None:
+    # given two partitions, named as aiokafka names them, that filled the budget
+    partitions = [TopicPartition(OBSERVATIONS, number) for number in (1, 2)]
+    consumer._set_active_tps({TP(*each) for each in partitions})
+    budget = Budget(1_000_000)
+    budget.consumer = consumer
+    for each in partitions:
+        budget.take(each, 1_000_000)
+    assert consumer._get_active_partitions() == set()
+
+    # when what waited was applied
+    budget.release(2_000_000)
+
+    # then both are fetched again: Faust takes no other name than its own
+    assert consumer._get_active_partitions() == {TP(*each) for each in partitions}
