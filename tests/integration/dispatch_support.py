@@ -238,6 +238,11 @@ class Hub:
     async def alerts(self) -> list[alert_pb2.Alert]:
         return (await self.service.queries.page((), size=500, token=""))[0]
 
+    async def opened(self, raised: alert_pb2.AlertRaised) -> alert_pb2.Alert:
+        """The alert that this raises."""
+        await self.raise_alert(raised)
+        return await self.alert(raised.raised_id.hex())
+
     async def sql(self, statement: str, **values: object) -> list[Any]:
         async with transaction(self.service.engine) as connection:
             result = await connection.execute(text(statement), values)

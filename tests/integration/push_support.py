@@ -11,19 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from alerthub.api.v1 import access_pb2, patrol_pb2, patrol_pb2_grpc
+from alerthub.api.v1 import access_pb2, patrol_pb2, patrol_pb2_grpc, registry_pb2
 from alerthub.grpc_client import certificate_channel
 from alerthub.identity import CallerKind, TokenSigner
 from alerthub.settings import TlsSettings
 from services.push.service import Service, build
 from services.push.settings import PushSettings
 from services.registry.certificates import CertificateAuthority
-from tests.integration.dispatch_support import OFFICER, command, now_ms, values_of
+from tests.integration.dispatch_support import OFFICER, Hub, command, eventually, now_ms, unit, values_of
 
 
 @dataclass
@@ -194,3 +195,51 @@ async def running_push(
         for terminal in hub.terminals:
             await terminal.close()
         await service.stop()
+
+
+@pytest.fixture(name="push")
+async def push_fixture(
+    *,
+    hub: Hub,
+    tmp_path: Path,
+    service_environment: Callable[..., dict[str, str]],
+    token_signing_key_file: Path,
+    authority_key_file: Path,
+    free_port: Callable[[], int],
+) -> AsyncIterator[PushHub]:
+    assert hub.service.grpc is not None
+    async with running_push(
+        folder=tmp_path,
+        environment=service_environment,
+        signing_key_file=token_signing_key_file,
+        authority_key_file=authority_key_file,
+        port=free_port(),
+        dispatch=f"127.0.0.1:{hub.service.grpc.grpc_port}",
+        evidence_wait_ms=0,
+    ) as push:
+        yield push
+
+
+@pytest.fixture(name="car")
+async def car_fixture(hub: Hub, push: PushHub, unique: Callable[[str], str]) -> str:
+    """A unit on shift, known to dispatch and push."""
+    unit_id = unique("car")
+    await known_units(hub, push, unit(unit_id, jurisdiction=unit_id))
+    return unit_id
+
+
+async def known_units(hub: Hub, push: PushHub, *units: registry_pb2.Unit) -> None:
+    await hub.units(*units)
+
+    async def known() -> bool:
+        return all(push.service.units.get(each.unit_id, now_ms()) is not None for each in units)
+
+    await eventually(known)
+
+
+async def connected(push: PushHub, terminal_id: str, unit_id: str) -> TestTerminal:
+    terminal = push.terminal(terminal_id, unit_id)
+    welcome = await terminal.connect(push.token("wang"))
+    assert welcome.welcome.unit_id == unit_id
+    await terminal.caught_up()
+    return terminal

@@ -14,7 +14,6 @@ from typing import Any
 import grpc
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
-from test_core_outbox import database, producer, running  # noqa: F401
 
 from alerthub import outbox, postgres
 from alerthub.api.v1 import alert_pb2, alert_pb2_grpc
@@ -25,6 +24,11 @@ from alerthub.identity import RevocationList, TokenSigner
 from alerthub.outbox import OutboxRelay
 from alerthub.replica import CompactedReplica
 from alerthub.settings import KafkaSettings, ServiceSettings, TlsSettings
+from tests.integration.outbox_support import (
+    database_fixture,  # noqa: F401 - pytest finds it by its name
+    producer_fixture,  # noqa: F401 - pytest finds it by its name
+    running,
+)
 
 
 class Watching(alert_pb2_grpc.DispatchServiceServicer):
@@ -51,8 +55,8 @@ async def revoke(engine: AsyncEngine, subject: str) -> None:
 
 async def test_revoking_an_account_ends_its_open_stream_within_two_seconds(
     *,
-    database: AsyncEngine,  # noqa: F811
-    producer: Any,  # noqa: F811
+    database: AsyncEngine,
+    producer: Any,
     kafka_settings: Callable[[str], KafkaSettings],
     tls_settings: Callable[[str], TlsSettings],
     token_signing_key_file: Path,

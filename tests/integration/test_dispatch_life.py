@@ -36,11 +36,6 @@ SUPERSEDED = patrol_pb2.CommandAnswer.RESULT_SUPERSEDED
 WITHDRAWN = watchlist_pb2.ENTRY_STATUS_WITHDRAWN
 
 
-async def _opened(hub: Hub, raised: alert_pb2.AlertRaised) -> alert_pb2.Alert:
-    await hub.raise_alert(raised)
-    return await hub.alert(raised.raised_id.hex())
-
-
 def _code(error: grpc.aio.AioRpcError) -> grpc.StatusCode:
     return error.code()
 
@@ -120,7 +115,7 @@ async def test_refusal_6_a_person_alert_waits_whatever_policy_it_came_with(
     raised = watchlist_hit(unique("entry"), names_person=True)
 
     # when it comes
-    alert = await _opened(hub, raised)
+    alert = await hub.opened(raised)
 
     # then it waits, with nobody asked
     assert (alert.status, alert.policy, len(alert.assignments)) == (AWAITING, CONFIRM_FIRST, 0)
@@ -130,7 +125,7 @@ async def test_a_device_that_proves_itself_weakly_never_sends_at_once(
     hub: Hub, unique: Callable[[str], str]
 ) -> None:
     weak = watchlist_hit(unique("entry"), authentication_class=common_pb2.AUTHENTICATION_CLASS_URL_TOKEN)
-    assert (await _opened(hub, weak)).status == AWAITING
+    assert (await hub.opened(weak)).status == AWAITING
 
 
 async def test_a_person_alert_without_a_picture_is_confirmed_by_a_supervisor_only(
@@ -139,7 +134,7 @@ async def test_a_person_alert_without_a_picture_is_confirmed_by_a_supervisor_onl
     # given a person alert whose device sent no picture
     car = unique("car")
     await hub.units(unit(car, jurisdiction=car))
-    alert = await _opened(hub, watchlist_hit(unique("entry"), names_person=True, jurisdiction=car))
+    alert = await hub.opened(watchlist_hit(unique("entry"), names_person=True, jurisdiction=car))
     assert alert.sightings[0].picture_missing_reason == "the device sent no picture"
     request = alert_pb2.ConfirmAlertRequest(command_id=command(), alert_id=alert.alert_id, alert_version=1)
 
@@ -160,7 +155,7 @@ async def test_a_person_alert_without_a_picture_is_confirmed_by_a_supervisor_onl
 async def test_a_repeated_command_gets_the_first_answer_and_changes_nothing(
     hub: Hub, unique: Callable[[str], str]
 ) -> None:
-    alert = await _opened(hub, watchlist_hit(unique("entry"), policy=CONFIRM_FIRST, jurisdiction="nowhere"))
+    alert = await hub.opened(watchlist_hit(unique("entry"), policy=CONFIRM_FIRST, jurisdiction="nowhere"))
     request = alert_pb2.ConfirmAlertRequest(command_id=command(), alert_id=alert.alert_id)
     operator = hub.as_person("li", OPERATOR)
 
@@ -180,7 +175,7 @@ async def test_a_repeated_command_gets_the_first_answer_and_changes_nothing(
 async def test_an_alert_for_which_no_unit_fits_goes_to_the_supervisor_at_once(
     hub: Hub, unique: Callable[[str], str]
 ) -> None:
-    alert = await _opened(hub, watchlist_hit(unique("entry"), jurisdiction=unique("nowhere")))
+    alert = await hub.opened(watchlist_hit(unique("entry"), jurisdiction=unique("nowhere")))
     assert (alert.status, alert.call_by_radio) == (ESCALATED, True)
 
 
@@ -190,7 +185,7 @@ async def test_a_supervisor_assigns_a_unit_and_notes_its_answer_by_radio(
     # given an alert that nobody could be found for
     car = unique("car")
     await hub.units(unit(car, jurisdiction="elsewhere"))
-    alert = await _opened(hub, watchlist_hit(unique("entry"), jurisdiction=unique("nowhere")))
+    alert = await hub.opened(watchlist_hit(unique("entry"), jurisdiction=unique("nowhere")))
     supervisor = hub.as_person("zhao", SUPERVISOR)
 
     # when the supervisor sends a unit from elsewhere, and it answers by radio
@@ -217,7 +212,7 @@ async def test_c6_a_rejection_suppresses_the_same_token_at_the_same_device_only(
 ) -> None:
     # given a rejected alert
     entry_id = unique("entry")
-    alert = await _opened(hub, watchlist_hit(entry_id, policy=CONFIRM_FIRST))
+    alert = await hub.opened(watchlist_hit(entry_id, policy=CONFIRM_FIRST))
     await hub.as_person("li", OPERATOR).RejectAlert(
         alert_pb2.RejectAlertRequest(command_id=command(), alert_id=alert.alert_id, reason="another colour")
     )
@@ -233,17 +228,17 @@ async def test_c6_a_rejection_suppresses_the_same_token_at_the_same_device_only(
 
     # then only the second opens an alert
     elsewhere = watchlist_hit(entry_id, policy=CONFIRM_FIRST, device="camera-2")
-    assert (await _opened(hub, elsewhere)).status == AWAITING
+    assert (await hub.opened(elsewhere)).status == AWAITING
 
 
 async def test_another_token_is_not_suppressed_by_a_rejection(hub: Hub, unique: Callable[[str], str]) -> None:
     entry_id = unique("entry")
-    alert = await _opened(hub, watchlist_hit(entry_id, policy=CONFIRM_FIRST))
+    alert = await hub.opened(watchlist_hit(entry_id, policy=CONFIRM_FIRST))
     await hub.as_person("li", OPERATOR).RejectAlert(
         alert_pb2.RejectAlertRequest(command_id=command(), alert_id=alert.alert_id, reason="another colour")
     )
     other = watchlist_hit(entry_id, policy=CONFIRM_FIRST, token=OTHER_TOKEN)
-    assert (await _opened(hub, other)).status == AWAITING
+    assert (await hub.opened(other)).status == AWAITING
 
 
 async def test_c6_a_weaker_sighting_of_a_dispatched_alert_waits_for_its_own_confirmation(
@@ -253,7 +248,7 @@ async def test_c6_a_weaker_sighting_of_a_dispatched_alert_waits_for_its_own_conf
     car, entry_id = unique("car"), unique("entry")
     await hub.units(unit(car, jurisdiction=car))
     first = watchlist_hit(entry_id, jurisdiction=car)
-    await _opened(hub, first)
+    await hub.opened(first)
 
     # when another identifier of the entry is read
     await hub.raise_alert(watchlist_hit(entry_id, jurisdiction=car, token=OTHER_TOKEN))
@@ -293,72 +288,11 @@ async def test_a_panic_button_is_an_alert_at_once_and_critical(
     assert alert.assignments
 
 
-async def test_refusal_9_a_device_that_is_mostly_wrong_is_suspended_until_a_supervisor_looks(
-    hub: Hub, unique: Callable[[str], str]
-) -> None:
-    # given a device with twenty outcomes, all but the last one misread
-    device, car = unique("camera"), unique("car")
-    await hub.units(unit(car, jurisdiction=car))
-    await hub.sql(
-        "INSERT INTO precision_record (kind, subject, outcomes, right_outcomes) VALUES ('device', :d, 19, 0)",
-        d=device,
-    )
-    raised = watchlist_hit(unique("entry"), jurisdiction=car, device=device)
-    alert = await _opened(hub, raised)
-    assignment_id = alert.assignments[0].assignment_id
-    for command_name, message in (
-        ("accept", patrol_pb2.AcceptAssignment(alert_id=alert.alert_id, assignment_id=assignment_id)),
-        (
-            "record_outcome",
-            patrol_pb2.RecordOutcome(
-                alert_id=alert.alert_id, assignment_id=assignment_id, outcome=alert_pb2.OUTCOME_MISREAD
-            ),
-        ),
-    ):
-        assert (await hub.answer("t1", car, **{command_name: message})).result == DONE
-
-    # when it raises the next one
-    following = await _opened(hub, watchlist_hit(unique("entry"), jurisdiction=car, device=device))
-
-    # then that waits for a supervisor, until one has lifted the suspension
-    assert (following.status, following.supervisor_required) == (AWAITING, True)
-    supervisor = hub.as_person("zhao", SUPERVISOR)
-    measured = (await supervisor.ListPrecision(alert_pb2.ListPrecisionRequest())).records
-    assert [(each.kind, each.outcomes) for each in measured if each.suspended] == [("device", 20)]
-    await supervisor.LiftSuspension(
-        alert_pb2.LiftSuspensionRequest(
-            command_id=command(), kind="device", subject=device, reason="the lens was cleaned"
-        )
-    )
-    lifted = await _opened(hub, watchlist_hit(unique("entry"), jurisdiction=car, device=device))
-    assert lifted.status == DISPATCHING
-
-
-async def test_a_canarys_outcome_speaks_for_nobody(hub: Hub, unique: Callable[[str], str]) -> None:
-    # given a canary that its unit has in hand
-    device, car = unique("camera"), unique("car")
-    await hub.units(unit(car, jurisdiction=car))
-    raised = watchlist_hit(unique("entry"), jurisdiction=car, device=device, category="canary")
-    alert = await _opened(hub, raised)
-    mine = {"alert_id": alert.alert_id, "assignment_id": alert.assignments[0].assignment_id}
-    assert (await hub.answer("t1", car, accept=patrol_pb2.AcceptAssignment(**mine))).result == DONE
-
-    # when it says what it found
-    found = patrol_pb2.RecordOutcome(**mine, outcome=alert_pb2.OUTCOME_FOUND)
-    assert (await hub.answer("t1", car, record_outcome=found)).result == DONE
-
-    # then nothing is measured by it
-    counted = await hub.sql(
-        "SELECT 1 FROM precision_record WHERE subject IN (:device, 'canary')", device=device
-    )
-    assert counted == []
-
-
 async def test_every_change_is_in_the_audit_log_and_on_the_topic(
     hub: Hub, unique: Callable[[str], str]
 ) -> None:
-    alert = await _opened(
-        hub, watchlist_hit(unique("entry"), policy=CONFIRM_FIRST, jurisdiction=unique("nowhere"))
+    alert = await hub.opened(
+        watchlist_hit(unique("entry"), policy=CONFIRM_FIRST, jurisdiction=unique("nowhere"))
     )
     await hub.as_person("li", OPERATOR).ConfirmAlert(
         alert_pb2.ConfirmAlertRequest(command_id=command(), alert_id=alert.alert_id)
@@ -387,7 +321,7 @@ async def test_c10_a_watcher_gets_a_snapshot_then_changes_and_resumes_where_it_w
 ) -> None:
     # given an open alert
     first = watchlist_hit(unique("entry"), policy=CONFIRM_FIRST)
-    await _opened(hub, first)
+    await hub.opened(first)
     operator = hub.as_person("li", OPERATOR)
 
     # when somebody watches
@@ -425,7 +359,7 @@ async def test_an_ended_alerts_tokens_and_evidence_are_forgotten_in_time(
     hub: Hub, unique: Callable[[str], str]
 ) -> None:
     # given a rejected alert with its evidence, and one that ended just now
-    old, fresh = [await _opened(hub, watchlist_hit(unique("entry"), policy=CONFIRM_FIRST)) for _ in range(2)]
+    old, fresh = [await hub.opened(watchlist_hit(unique("entry"), policy=CONFIRM_FIRST)) for _ in range(2)]
     for alert in (old, fresh):
         await hub.as_person("li", OPERATOR).RejectAlert(
             alert_pb2.RejectAlertRequest(

@@ -4,64 +4,33 @@ TLS."""
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import grpc
-import pytest
-
-from alerthub.api.v1 import alert_pb2, common_pb2, patrol_pb2, registry_pb2, watchlist_pb2
+from alerthub.api.v1 import alert_pb2, common_pb2, patrol_pb2, watchlist_pb2
 from tests.integration.dispatch_support import (
-    OPERATOR,
     OTHER_TOKEN,
     SUPERVISOR,
     Hub,
     command,
     eventually,
     hub_fixture,  # noqa: F401 - pytest finds it by its name
-    now_ms,
     settings_changed_fixture,  # noqa: F401 - pytest finds it by its name
     start_dispatch_fixture,  # noqa: F401 - pytest finds it by its name
     unit,
     watchlist_hit,
 )
-from tests.integration.push_support import PushHub, TestTerminal, running_push
+from tests.integration.push_support import (
+    PushHub,
+    car_fixture,  # noqa: F401 - pytest finds it by its name
+    connected,
+    known_units,
+    push_fixture,  # noqa: F401 - pytest finds it by its name
+)
 
 DONE = patrol_pb2.CommandAnswer.RESULT_DONE
 SUPERSEDED = patrol_pb2.CommandAnswer.RESULT_SUPERSEDED
 REFUSED = patrol_pb2.CommandAnswer.RESULT_REFUSED
-
-
-@pytest.fixture
-async def push(
-    *,
-    hub: Hub,
-    tmp_path: Path,
-    service_environment: Callable[..., dict[str, str]],
-    token_signing_key_file: Path,
-    authority_key_file: Path,
-    free_port: Callable[[], int],
-) -> AsyncIterator[PushHub]:
-    assert hub.service.grpc is not None
-    async with running_push(
-        folder=tmp_path,
-        environment=service_environment,
-        signing_key_file=token_signing_key_file,
-        authority_key_file=authority_key_file,
-        port=free_port(),
-        dispatch=f"127.0.0.1:{hub.service.grpc.grpc_port}",
-        evidence_wait_ms=0,
-    ) as push:
-        yield push
-
-
-@pytest.fixture
-async def car(hub: Hub, push: PushHub, unique: Callable[[str], str]) -> str:
-    """A unit on shift, known to dispatch and push."""
-    unit_id = unique("car")
-    await _known(hub, push, unit(unit_id, jurisdiction=unit_id))
-    return unit_id
 
 
 def _hit(car: str, entry_id: str, **changed: Any) -> alert_pb2.AlertRaised:
@@ -69,28 +38,11 @@ def _hit(car: str, entry_id: str, **changed: Any) -> alert_pb2.AlertRaised:
     return watchlist_hit(entry_id, jurisdiction=car, **changed)
 
 
-async def _known(hub: Hub, push: PushHub, *units: registry_pb2.Unit) -> None:
-    await hub.units(*units)
-
-    async def known() -> bool:
-        return all(push.service.units.get(each.unit_id, now_ms()) is not None for each in units)
-
-    await eventually(known)
-
-
-async def _connected(push: PushHub, terminal_id: str, unit_id: str) -> TestTerminal:
-    terminal = push.terminal(terminal_id, unit_id)
-    welcome = await terminal.connect(push.token("wang"))
-    assert welcome.welcome.unit_id == unit_id
-    await terminal.caught_up()
-    return terminal
-
-
 async def test_an_alert_is_received_accepted_and_closed_with_its_outcome(
     hub: Hub, push: PushHub, car: str, unique: Callable[[str], str]
 ) -> None:
     # given a terminal of the unit that is on shift
-    terminal = await _connected(push, unique("t"), car)
+    terminal = await connected(push, unique("t"), car)
     raised = _hit(car, unique("entry"))
 
     # when a vehicle alert fires
@@ -124,7 +76,7 @@ async def test_refusal_6_an_unconfirmed_person_alert_reaches_no_terminal_and_a_c
     hub: Hub, push: PushHub, car: str, unique: Callable[[str], str]
 ) -> None:
     # given a connected terminal, and a person alert that nobody has confirmed
-    terminal = await _connected(push, unique("t"), car)
+    terminal = await connected(push, unique("t"), car)
     raised = _hit(car, unique("entry"), names_person=True)
     await hub.raise_alert(raised)
     await hub.alert(raised.raised_id.hex())
@@ -143,7 +95,7 @@ async def test_refusal_6_an_unconfirmed_person_alert_reaches_no_terminal_and_a_c
 async def test_refusal_7_a_cancellation_reaches_the_terminal_in_seconds_and_says_why(
     hub: Hub, push: PushHub, car: str, unique: Callable[[str], str]
 ) -> None:
-    terminal = await _connected(push, unique("t"), car)
+    terminal = await connected(push, unique("t"), car)
     entry_id = unique("entry")
     await hub.raise_alert(_hit(car, entry_id))
     await terminal.alert()
@@ -160,7 +112,7 @@ async def test_a_later_sighting_of_an_accepted_alert_goes_to_its_unit_as_an_upda
     hub: Hub, push: PushHub, car: str, unique: Callable[[str], str]
 ) -> None:
     # given an accepted alert
-    terminal = await _connected(push, unique("t"), car)
+    terminal = await connected(push, unique("t"), car)
     entry_id = unique("entry")
     await hub.raise_alert(_hit(car, entry_id))
     shown = await terminal.alert()
@@ -186,7 +138,7 @@ async def test_c10_a_terminal_that_was_away_gets_what_it_missed_and_nothing_twic
 ) -> None:
     # given a terminal that has one alert and goes away
     terminal_id = unique("t")
-    terminal = await _connected(push, terminal_id, car)
+    terminal = await connected(push, terminal_id, car)
     first = _hit(car, unique("entry"))
     await hub.raise_alert(first)
     shown = await terminal.alert()
@@ -235,131 +187,13 @@ async def test_c10_a_token_that_is_no_longer_good_gets_a_snapshot(
     assert complete.resume_token
 
 
-async def test_a_new_stream_of_a_terminal_ends_the_old_one(
-    push: PushHub, car: str, unique: Callable[[str], str]
-) -> None:
-    terminal_id = unique("t")
-    old = await _connected(push, terminal_id, car)
-
-    await _connected(push, terminal_id, car)
-
-    error = await old.ended()
-    assert error.code() is grpc.StatusCode.UNAVAILABLE
-    assert "newer stream" in (error.details() or "")
-
-
-async def _revoke(hub: Hub, subject: str, version: int) -> None:
-    revocation = registry_pb2.Revocation(version=version, subject=subject, revoked_at_ms=now_ms())
-    await hub.put("revocations", subject, revocation.SerializeToString())
-
-
-@pytest.mark.parametrize("kind", ["account", "terminal"])
-async def test_s2_a_revocation_closes_the_stream_within_two_seconds(
-    hub: Hub, push: PushHub, unique: Callable[[str], str], kind: str
-) -> None:
-    # given a connected terminal
-    car, officer, terminal_id = unique("car"), unique("officer"), unique("t")
-    await _known(hub, push, unit(car, officers=(officer,)))
-    terminal = push.terminal(terminal_id, car)
-    await terminal.connect(push.token(officer))
-    await terminal.caught_up()
-
-    # when its officer's account or the terminal is revoked
-    subject = f"account:{officer}" if kind == "account" else f"terminal:{terminal_id}"
-    began = time.monotonic()
-    await _revoke(hub, subject, now_ms())
-
-    # then its stream ends, and no new one begins
-    assert (await terminal.ended()).code() is grpc.StatusCode.UNAUTHENTICATED
-    assert time.monotonic() - began < 2
-    again = push.terminal(terminal_id, car)
-    with pytest.raises((grpc.aio.AioRpcError, AssertionError)):
-        await again.connect(push.token(officer, at_ms=now_ms() - 60_000))
-
-
-async def test_an_officer_whose_shift_ends_is_signed_off(
-    hub: Hub, push: PushHub, unique: Callable[[str], str]
-) -> None:
-    car = unique("car")
-    await _known(hub, push, unit(car))
-    terminal = await _connected(push, unique("t"), car)
-
-    await hub.put("units", car, unit(car, version=2, on_shift=False).SerializeToString())
-
-    message = await terminal.until(lambda each: each.WhichOneof("message") == "signed_off")
-    assert message.signed_off.reason == "the shift has ended"
-
-
-async def _refused(terminal: TestTerminal, token: str) -> grpc.aio.AioRpcError:
-    terminal.stream = terminal._stub.Connect()
-    await terminal.send(sign_on=patrol_pb2.SignOn(officer_token=token))
-    return await terminal.ended()
-
-
-async def test_who_may_not_sign_on(push: PushHub, car: str, unique: Callable[[str], str]) -> None:
-    # given a terminal of the unit
-    terminal = push.terminal(unique("t"), car)
-    expected = {
-        # when the officer is on no shift of this unit
-        push.token("somebody"): grpc.StatusCode.PERMISSION_DENIED,
-        # or is no officer
-        push.token("wang", OPERATOR): grpc.StatusCode.PERMISSION_DENIED,
-        # or the token is for another service, or has run out, or is none
-        push.token("wang", audience="dispatch"): grpc.StatusCode.UNAUTHENTICATED,
-        push.token("wang", at_ms=now_ms() - 400_000): grpc.StatusCode.UNAUTHENTICATED,
-        "nothing": grpc.StatusCode.UNAUTHENTICATED,
-    }
-
-    # then none of them is let in
-    assert {token: (await _refused(terminal, token)).code() for token in expected} == expected
-
-
-async def test_a_stream_that_does_not_begin_with_signing_on_is_refused(
-    push: PushHub, car: str, unique: Callable[[str], str]
-) -> None:
-    terminal = push.terminal(unique("t"), car)
-    terminal.stream = terminal._stub.Connect()
-    await terminal.send(receipt=patrol_pb2.Receipt(alert_id="a"))
-    error = await terminal.ended()
-    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert "sign_on" in (error.details() or "")
-
-
-async def test_a_stream_ends_with_its_token_and_goes_on_with_a_fresh_one(
-    push: PushHub, car: str, unique: Callable[[str], str]
-) -> None:
-    # given two terminals whose officers' tokens end in three seconds
-    ending = push.token("wang", at_ms=now_ms() - 297_000)
-    renewing, letting = push.terminal(unique("t"), car), push.terminal(unique("t"), car)
-    await renewing.connect(ending)
-    await letting.connect(ending)
-
-    # when one of them renews
-    renewal = await renewing.send(renew_token=patrol_pb2.RenewToken(officer_token=push.token("wang")))
-    assert (await renewing.answer(renewal)).result == DONE
-
-    # then only the other one ends
-    assert (await letting.ended()).code() is grpc.StatusCode.UNAUTHENTICATED
-    await renewing.nothing_but_heartbeats(3)
-
-
-async def test_another_officers_token_does_not_renew(
-    hub: Hub, push: PushHub, unique: Callable[[str], str]
-) -> None:
-    car = unique("car")
-    await _known(hub, push, unit(car, officers=("wang", "sun")))
-    terminal = await _connected(push, unique("t"), car)
-    await terminal.send(renew_token=patrol_pb2.RenewToken(officer_token=push.token("sun")))
-    assert (await terminal.ended()).code() is grpc.StatusCode.UNAUTHENTICATED
-
-
 async def test_a_declined_alert_goes_to_the_next_unit_and_leaves_the_first_ones_screen(
     hub: Hub, push: PushHub, unique: Callable[[str], str]
 ) -> None:
     # given two units with a terminal each
     near, far, east = unique("near"), unique("far"), unique("east")
-    await _known(hub, push, unit(near, jurisdiction=east), unit(far, jurisdiction=east, latitude=38.5))
-    first, second = await _connected(push, unique("t"), near), await _connected(push, unique("t"), far)
+    await known_units(hub, push, unit(near, jurisdiction=east), unit(far, jurisdiction=east, latitude=38.5))
+    first, second = await connected(push, unique("t"), near), await connected(push, unique("t"), far)
     await hub.raise_alert(watchlist_hit(unique("entry"), jurisdiction=east))
     shown = await first.alert()
 
@@ -386,8 +220,8 @@ async def test_a_terminal_neither_sees_nor_answers_the_alerts_of_another_unit(
 ) -> None:
     # given an alert of one unit, and a terminal of another
     stranger_unit = unique("other")
-    await _known(hub, push, unit(stranger_unit, jurisdiction="west"))
-    stranger = await _connected(push, unique("t"), stranger_unit)
+    await known_units(hub, push, unit(stranger_unit, jurisdiction="west"))
+    stranger = await connected(push, unique("t"), stranger_unit)
     raised = _hit(car, unique("entry"))
     await hub.raise_alert(raised)
     alert = await hub.alert(raised.raised_id.hex(), lambda each: bool(each.assignments))
@@ -410,7 +244,7 @@ async def test_c14_a_repeated_command_on_a_new_stream_gets_the_first_answer(
 ) -> None:
     # given an acceptance whose answer the terminal may have missed
     terminal_id = unique("t")
-    terminal = await _connected(push, terminal_id, car)
+    terminal = await connected(push, terminal_id, car)
     await hub.raise_alert(_hit(car, unique("entry")))
     shown = await terminal.alert()
     accept = patrol_pb2.AcceptAssignment(alert_id=shown.alert.alert_id, assignment_id=shown.assignment_id)
@@ -418,7 +252,7 @@ async def test_c14_a_repeated_command_on_a_new_stream_gets_the_first_answer(
     first = await terminal.answer(command_id)
 
     # when it sends it again on a new stream
-    again = await _connected(push, terminal_id, car)
+    again = await connected(push, terminal_id, car)
     await again.send(command_id, accept=accept)
 
     # then the answer is the same, and there was one acceptance
@@ -432,8 +266,8 @@ async def test_the_position_that_a_terminal_reports_decides_who_is_nearest(
 ) -> None:
     # given two units, the one with the farther station standing at the camera
     near, far, east = unique("near"), unique("far"), unique("east")
-    await _known(hub, push, unit(near, jurisdiction=east), unit(far, jurisdiction=east, latitude=38.9))
-    terminal = await _connected(push, unique("t"), far)
+    await known_units(hub, push, unit(near, jurisdiction=east), unit(far, jurisdiction=east, latitude=38.9))
+    terminal = await connected(push, unique("t"), far)
     position = await terminal.send(
         report_position=patrol_pb2.ReportPosition(
             position=common_pb2.Position(latitude=38.04, longitude=114.51)
@@ -456,7 +290,7 @@ async def test_the_position_that_a_terminal_reports_decides_who_is_nearest(
 async def test_c18_a_connected_unit_is_not_called_by_radio(
     hub: Hub, push: PushHub, car: str, unique: Callable[[str], str]
 ) -> None:
-    await _connected(push, unique("t"), car)
+    await connected(push, unique("t"), car)
 
     async def reported() -> bool:
         return bool(await hub.sql("SELECT 1 FROM connection WHERE unit_id = :unit", unit=car))
@@ -466,42 +300,3 @@ async def test_c18_a_connected_unit_is_not_called_by_radio(
     await hub.raise_alert(raised)
     alert = await hub.alert(raised.raised_id.hex(), lambda each: bool(each.assignments))
     assert not alert.call_by_radio
-
-
-async def test_a_terminal_has_one_stream_even_among_several_instances(
-    *,
-    hub: Hub,
-    push: PushHub,
-    car: str,
-    unique: Callable[[str], str],
-    tmp_path: Path,
-    service_environment: Callable[..., dict[str, str]],
-    token_signing_key_file: Path,
-    authority_key_file: Path,
-    free_port: Callable[[], int],
-) -> None:
-    # given a terminal on one instance of push
-    terminal_id = unique("t")
-    old = await _connected(push, terminal_id, car)
-    assert hub.service.grpc is not None
-    async with running_push(
-        folder=tmp_path,
-        environment=service_environment,
-        signing_key_file=token_signing_key_file,
-        authority_key_file=authority_key_file,
-        port=free_port(),
-        dispatch=f"127.0.0.1:{hub.service.grpc.grpc_port}",
-        evidence_wait_ms=0,
-    ) as other:
-
-        async def known() -> bool:
-            return other.service.units.get(car, now_ms()) is not None
-
-        await eventually(known)
-
-        # when it connects to another one
-        new = await _connected(other, terminal_id, car)
-
-        # then its older stream ends, and the newer one stays
-        assert "newer stream" in ((await old.ended()).details() or "")
-        await new.nothing_but_heartbeats(2)
