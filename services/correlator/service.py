@@ -12,14 +12,14 @@ from typing import Any, cast
 from faust.types import TP
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from alerthub import loops, lost_records
+from alerthub import loops
 from alerthub.domain.errors import Retry
 from alerthub.http import OperationsServer
 from alerthub.kafka_watch import KafkaWatch, topics_of
 from alerthub.process import Parts
 from alerthub.telemetry import logger
 from alerthub.tracing import Headers, traces_of
-from services.correlator import agents, dead_letters, metrics, watchdog, watermarks
+from services.correlator import agents, losses, metrics, watchdog, watermarks
 from services.correlator.application import (
     APPLICATION_ID,
     build_application,
@@ -249,32 +249,18 @@ class Service:
             (PASSAGES, lost_passages, passage_positions),
         ):
             for partition, count in lost.items():
-                self._tell_loss(topic, partition, known[partition].start, count)
+                losses.tell(
+                    self.checkpoint,
+                    send_letter=self._sender("dead-letter"),
+                    send_alert=self._sender("alerts"),
+                    topic=topic,
+                    partition=partition,
+                    start=known[partition].start,
+                    count=count,
+                )
 
     def _assigned(self, topic: str) -> list[int]:
         return sorted(tp.partition for tp in self.application.consumer.assignment() if tp.topic == topic)
-
-    def _tell_loss(self, topic: str, partition: int, start: int, count: int) -> None:
-        """To SRE (metric, log, letter) and to the office (alert): C15. Whoever begins here again before
-        anything was acknowledged tells it again, by the same id."""
-        metrics.BATCHES_LOST.inc(count)
-        log.error("batches_lost", topic=topic, partition=partition, count=count)
-        told_ms = now_ms()
-        letter = dead_letters.letter(
-            topic=topic,
-            partition=partition,
-            offset=start,
-            payload=b"",
-            reason=f"Kafka forgot {count} batches before this offset that had not been applied",
-            time_ms=told_ms,
-        )
-        alert = lost_records.raised(
-            topic=topic, partition=partition, committed=start - count, start=start, time_ms=told_ms
-        )
-        self.checkpoint.wait_for(
-            self._sender("dead-letter")(topic.encode(), letter),
-            self._sender("alerts")(alert.fold_key.encode(), alert.SerializeToString()),
-        )
 
     async def _write_down(self) -> None:
         if await self.checkpoint.run():
