@@ -84,6 +84,8 @@ class Addresses(BaseModel):
     dispatch: str = "127.0.0.1:7121"
     dispatch_person: str = "127.0.0.1:7122"
     push: str = "127.0.0.1:7131"
+    gateway: str = "127.0.0.1:7141"
+    """The gateways' gRPC door, for edge servers. The canary's reads go through it."""
     mqtt: str = ""
     """The MQTT broker, always with TLS. Empty: there is none."""
 

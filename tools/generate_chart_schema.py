@@ -13,6 +13,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from alerthub.canary.settings import CanarySettings  # noqa: E402
 from alerthub.provision.containers import CONTAINERS  # noqa: E402
 from alerthub.settings import ServiceSettings  # noqa: E402
 from services.console.settings import ConsoleSettings  # noqa: E402
@@ -33,6 +34,7 @@ CLASSES: tuple[type[ServiceSettings], ...] = (
     ConsoleSettings,
     CorrelatorSettings,
     GatewaySettings,
+    CanarySettings,
 )
 SETTINGS = {each.name: kind for each, kind in zip(CONTAINERS, CLASSES, strict=True)}
 
@@ -53,6 +55,7 @@ DECIDED = {
     "evidence_url",
     "witness_url",
     "mqtt_username",
+    "gateway_instances",
     # Plain HTTP needs a listener, a rule and an address of its own, which the chart does not offer.
     "plain_http_port",
     "plain_http_host",

@@ -23,6 +23,7 @@ from alerthub.cli.alerts_view import (
 )
 from alerthub.cli.context import CALL_SECONDS, DEFAULT_DATA, DataOption, JsonOption, run, signed_in
 from alerthub.cli.dispatch_calls import dispatch, office_account
+from alerthub.domain.canary import is_canary
 from alerthub.domain.errors import NotFound, Refuse, Retry
 from alerthub.grpc_errors import error_of
 
@@ -295,7 +296,7 @@ async def _watch(data: Path, account: str, *, as_json: bool) -> None:
                 request = alert_pb2.WatchAlertsRequest(resume_token=token)
                 async for message in stub.WatchAlerts(request):
                     token = message.resume_token or token
-                    if message.HasField("event"):
+                    if message.HasField("event") and not is_canary(message.event.alert.category):
                         print_event(message.event, as_json=as_json)
                     elif message.snapshot_complete and not as_json:
                         typer.echo("-- live --", err=True)
@@ -314,7 +315,7 @@ async def _listed(
     found: list[alert_pb2.Alert] = []
     while len(found) < limit:
         page = await stub.ListAlerts(request, timeout=CALL_SECONDS)
-        found += page.alerts
+        found += [each for each in page.alerts if not is_canary(each.category)]
         request.page_token = page.next_page_token
         if not page.next_page_token:
             break

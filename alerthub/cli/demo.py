@@ -35,7 +35,10 @@ from alerthub.api.v1.registry_pb2 import (
     IssueDeviceCredentialRequest,
 )
 from alerthub.api.v1.watchlist_pb2 import AddEntryRequest, ApproveEntryRequest, EntryIdentifier, NewEntry
+from alerthub.canary import preparing as canary
+from alerthub.canary.set_up import SetUpFolder
 from alerthub.cli.context import CALL_SECONDS, signed_in
+from alerthub.domain.canary import is_canary
 from alerthub.domain.errors import AlertHubError, NotFound
 from alerthub.embedded.folder import HubFolder, write_file
 from alerthub.simulator.city import Device
@@ -133,6 +136,7 @@ class Demo:
             self._say("Demo: an editor lists two vehicles, an approver approves them")
             kept.plates = await self._list_vehicles()
             kept.write(self._kept_file)
+        await self._canary()
         self._say("Demo: enrolling a patrol terminal and signing its officer on")
         identity = await self._terminal(city)
         self._how_to_look()
@@ -171,6 +175,23 @@ class Demo:
                 request = ApproveEntryRequest(command_id=str(uuid.uuid4()), entry_id=added.entry_id)
                 await stub.ApproveEntry(request, timeout=CALL_SECONDS)
         return plates
+
+    async def _canary(self) -> None:
+        """The hub's own reads, set up by two persons at the registry and two at the watchlist."""
+        folder = SetUpFolder(self._folder.canary)
+        if not folder.missing():
+            return
+        self._say("Demo: two administrators, an editor and an approver set up the canary")
+        address = str(self._folder.read_hub()["addresses"]["registry_person"])
+        root = self._folder.root
+        async with signed_in(root, "administrator-one", "registry") as channel:
+            await canary.propose(channel, folder, registry_address=address, ca_file=self._folder.ca_file)
+        async with signed_in(root, "administrator-two", "registry") as channel:
+            await canary.approve(channel, folder)
+        async with signed_in(root, "editor", "watchlist") as channel:
+            await canary.list_plates(channel, folder, gateways=1, every_seconds=30.0)
+        async with signed_in(root, "approver", "watchlist") as channel:
+            await canary.approve_plates(channel, folder)
 
     async def _terminal(self, city: DemoCity) -> TerminalIdentity:
         folder = self._folder.root / "demo-terminal"
@@ -263,6 +284,8 @@ class Demo:
             await asyncio.sleep(1.0)
 
     def _on_alert(self, alert: Alert) -> None:
+        if is_canary(alert.category):
+            return
         status = AlertStatus.Name(alert.status).removeprefix("ALERT_STATUS_").lower().replace("_", " ")
         if self._seen.statuses.get(alert.alert_id) != status:
             self._seen.statuses[alert.alert_id] = status

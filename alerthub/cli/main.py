@@ -24,6 +24,7 @@ FAMILIES = (
     "alerts",
     "precision",
     "terminal",
+    "canary",
     "audit",
     "backup",
     "republish",

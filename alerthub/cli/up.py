@@ -48,6 +48,10 @@ def up(
             help="After how long what did not hit is forgotten. Above 24 h (1440 minutes) is refused."
         ),
     ] = 60,
+    canary_seconds: Annotated[
+        float,
+        typer.Option(min=1, max=300, help="Between two of the hub's own reads (see `alerthub canary`)."),
+    ] = 30.0,
 ) -> None:
     """Run everything on this machine: Kafka, PostgreSQL and all services. Ctrl-C stops all of it.
 
@@ -62,7 +66,12 @@ def up(
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, ask_to_stop)
     folder = HubFolder(data)
-    shape = HubShape(correlators=correlators, officers=officers, retention_minutes=retention_minutes)
+    shape = HubShape(
+        correlators=correlators,
+        officers=officers,
+        retention_minutes=retention_minutes,
+        canary_seconds=canary_seconds,
+    )
     try:
         supervisor = Supervisor(folder, shape=shape, tell=lambda line: console.print(line, markup=False))
     except AlertHubError as error:
@@ -128,7 +137,8 @@ def _say_sign_in(console: Console, folder: HubFolder) -> None:
 
 def run_service(
     service: Annotated[
-        str, typer.Argument(help="registry, watchlist, gateway, correlator, dispatch, push or console.")
+        str,
+        typer.Argument(help="registry, watchlist, gateway, correlator, dispatch, push, console, canary."),
     ],
 ) -> None:
     """Run one service in the foreground, with settings from ALERTHUB_* variables, as in a container."""
@@ -137,4 +147,5 @@ def run_service(
         fail(Refuse("SERVICE", f"one of {', '.join(names)}"))
     os.environ.setdefault("ALERTHUB_SERVICE", service)
     sys.argv = [f"alerthub run {service}"]
-    runpy.run_module(f"services.{service}", run_name="__main__", alter_sys=True)
+    module = next(each.module for each in SERVICES if each.name == service)
+    runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -8,9 +8,10 @@ plates that no vehicle can have.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from alerthub.domain.errors import Refuse
+from alerthub.domain.folding import JOIN_AFTER_CLOSING_MS
 from alerthub.domain.identifiers import IdentifierKind
 from alerthub.domain.masks import EXACT
 
@@ -42,3 +43,33 @@ def check_identifier(kind: IdentifierKind, text: str, masks: Iterable[str], *, f
         raise Refuse(
             field, f"a plate {plate(0)} to {plate(9999)} with the mask {EXACT}, for the category {CATEGORY}"
         )
+
+
+def entries_needed(every_ms: int) -> int:
+    """How many entries a gateway's reads take in turn, so that each opens an alert of its own.
+
+    A repeat joins an alert for `JOIN_AFTER_CLOSING_MS` after it closed (C6), so an entry's turn comes after
+    that.
+    """
+    return -(-JOIN_AFTER_CLOSING_MS // every_ms) + 1
+
+
+def turn(now_ms: int, *, every_ms: int, entries: int) -> int:
+    """Whose turn it is of a gateway's `entries` (0 to one less). By the clock, so that a restart goes on with
+    the one that has rested longest."""
+    return now_ms // every_ms % entries
+
+
+def lanes(before: Mapping[str, int], gateways: Iterable[str], *, count: int) -> dict[str, int]:
+    """Which lane of entries (0 to `count` - 1) each gateway's reads take.
+
+    A gateway keeps the lane that it has; a new one gets the lowest that is free. Without one: there are more
+    gateways than the set-up is for.
+    """
+    wanted = sorted(set(gateways))
+    kept = {each: before[each] for each in wanted if each in before}
+    free = iter([lane for lane in range(count) if lane not in kept.values()])
+    for each in wanted:
+        if each not in kept and (lane := next(free, None)) is not None:
+            kept[each] = lane
+    return kept

@@ -58,9 +58,25 @@ class Watching:
         return not (self.reason or self.silent_partitions or self.silent_gateways)
 
 
-def judge(heard: Heard, districts: Iterable[str], *, now_ms: int, maximum_age_ms: int) -> Watching:
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """The hub's own reads, where they are set up. `heard_ms`: when the newest one reached its terminal, or
+    since when one is waited for."""
+
+    heard_ms: int
+    maximum_age_ms: int
+
+
+def judge(
+    heard: Heard,
+    districts: Iterable[str],
+    *,
+    now_ms: int,
+    maximum_age_ms: int,
+    canary: Canary | None = None,
+) -> Watching:
     """What is not watched now: whose watermark is older than `maximum_age_ms`, by the districts that go to
-    it."""
+    it; and every district where no canary has reached its terminal for too long."""
     if not heard.partition_count:
         return Watching(frozenset(), (), (), "no correlator has said what it evaluates")
     silent = frozenset(
@@ -68,15 +84,18 @@ def judge(heard: Heard, districts: Iterable[str], *, now_ms: int, maximum_age_ms
         for partition in range(heard.partition_count)
         if now_ms - heard.partitions.get(partition, 0) > maximum_age_ms
     )
-    named = tuple(
-        sorted(each for each in set(districts) if partition_of(each, heard.partition_count) in silent)
-    )
+    districts = set(districts)
+    named = tuple(sorted(each for each in districts if partition_of(each, heard.partition_count) in silent))
     gateways = tuple(
         sorted(each for each, at_ms in heard.gateways.items() if now_ms - at_ms > maximum_age_ms)
     )
     reason = ""
+    if canary is not None and now_ms - canary.heard_ms > canary.maximum_age_ms:
+        # What lies behind the correlators is the same for all districts.
+        named = tuple(sorted(districts))
+        reason = f"no canary has reached its terminal for {canary.maximum_age_ms // 1_000} s"
     if silent:
         reason = f"{len(silent)} of {heard.partition_count} partitions are not being evaluated"
-    elif gateways:
+    elif gateways and not reason:
         reason = "a gateway is silent"
     return Watching(silent, named, gateways, reason)

@@ -44,6 +44,8 @@ SERVICES: tuple[ServiceSpecification, ...] = (
     ServiceSpecification("console", ("http_port",)),
     ServiceSpecification("correlator"),
     ServiceSpecification("mqtt", ("mqtt_port",), {"mqtt_port": "mqtt"}, package="alerthub.embedded"),
-    ServiceSpecification("gateway", ("http_port", "grpc_port")),
+    ServiceSpecification("gateway", ("http_port", "grpc_port"), {"grpc_port": "gateway"}),
+    ServiceSpecification("canary", package="alerthub"),
 )
-"""In the order in which they start: owners of data first, the door for devices last."""
+"""In the order in which they start: owners of data first, the door for devices last, and then the canary,
+which goes through it."""

@@ -60,6 +60,8 @@ def service_environment(
     environment |= {file.variable: str(file.source) for file in secret_files(folder, service)}
     if service == "watchlist":
         environment["ALERTHUB_KEYS_FOLDER"] = str(folder.keys)
+    if service == "canary":
+        environment["ALERTHUB_SET_UP_FOLDER"] = str(folder.canary)
     environment |= {f"ALERTHUB_{field.upper()}": str(port) for field, port in (ports or {}).items()}
     environment |= {
         f"ALERTHUB_ADDRESSES__{field.upper()}": address for field, address in (addresses or {}).items()
@@ -76,5 +78,16 @@ def retention_environment(service: str, minutes: int) -> dict[str, str]:
             return {"ALERTHUB_OBSERVATIONS_RETENTION_MINUTES": str(minutes)}
         case "gateway":
             return {"ALERTHUB_PICTURE_RETENTION_MS": str(minutes * 60_000)}
+        case _:
+            return {}
+
+
+def canary_environment(service: str, seconds: float) -> dict[str, str]:
+    """How often the hub's own reads are sent, and how long the console waits for one: three of them."""
+    match service:
+        case "canary":
+            return {"ALERTHUB_EVERY_SECONDS": str(seconds)}
+        case "console":
+            return {"ALERTHUB_CANARY_SECONDS": str(3 * seconds)}
         case _:
             return {}

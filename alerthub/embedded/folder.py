@@ -75,6 +75,11 @@ class HubFolder:
         return self.root / "postgres"
 
     @property
+    def canary(self) -> Path:
+        """What persons made for the canary: it alone is told of it."""
+        return self.root / "canary"
+
+    @property
     def accounts_file(self) -> Path:
         return self.root / "accounts.json"
 

@@ -12,7 +12,7 @@ from alerthub.domain.errors import Retry
 from alerthub.embedded import processes
 from alerthub.embedded.catalogue import SERVICES, ServiceSpecification
 from alerthub.embedded.child import Child, ChildSpecification, service_command
-from alerthub.embedded.environment import retention_environment, service_environment
+from alerthub.embedded.environment import canary_environment, retention_environment, service_environment
 from alerthub.embedded.folder import HubFolder, write_file
 from alerthub.embedded.infrastructure import Infrastructure
 from alerthub.embedded.jars import Progress
@@ -27,7 +27,7 @@ _TICK_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class HubShape:
-    """How many of what, and how long. `extra_environment` adds variables to a service, by its name."""
+    """How many of what, and how long."""
 
     correlators: int = 1
     officers: int = 3
@@ -35,7 +35,8 @@ class HubShape:
     """What did not hit is forgotten after this time: observations, passages, keys and waiting pictures. More
     than 24 h is refused when the topics are built (refusal 2)."""
     services: tuple[ServiceSpecification, ...] = SERVICES
-    extra_environment: Mapping[str, Mapping[str, str]] | None = None
+    canary_seconds: float = 30.0
+    """Between two of the hub's own reads, where they are set up; the console waits for three."""
 
     def instances(self) -> list[tuple[ServiceSpecification, str]]:
         return [
@@ -176,7 +177,7 @@ class Supervisor:
             addresses=addresses,
         )
         environment.update(retention_environment(specification.name, self._shape.retention_minutes))
-        environment.update((self._shape.extra_environment or {}).get(specification.name, {}))
+        environment.update(canary_environment(specification.name, self._shape.canary_seconds))
         return ChildSpecification(
             service=specification.name,
             instance=instance,

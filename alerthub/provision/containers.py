@@ -48,6 +48,7 @@ KEEPS: Mapping[str, tuple[str, ...]] = {
     "watchlist": ("witness", "keys"),
     "gateway": ("evidence",),
     "dispatch": ("witness", "evidence"),
+    "canary": ("canary",),
 }
 """Folders below `STATE` that outlive a container. `evidence` is one for all who have it, or a bucket."""
 
@@ -91,6 +92,8 @@ def container_environment(
         environment["ALERTHUB_EVIDENCE_URL"] = f"file://{STATE}/evidence"
     if "keys" in kept:
         environment["ALERTHUB_KEYS_FOLDER"] = f"{STATE}/keys"
+    if "canary" in kept:
+        environment["ALERTHUB_SET_UP_FOLDER"] = f"{STATE}/canary"
     if "witness" in kept:
         environment["ALERTHUB_WITNESS_FILE"] = f"{STATE}/witness/{service}.heads"
     environment |= {f"ALERTHUB_{field.upper()}": str(port) for field, port in PORTS[service].items()}

@@ -30,7 +30,7 @@ class MapCache:
         self._monotonic = monotonic
         self._place = Place()
         self._districts: frozenset[str] = frozenset()
-        self._canary_set_up = False
+        self._canary_set_up: bool | None = None
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
 
@@ -38,8 +38,8 @@ class MapCache:
         """Of the devices that are known so far."""
         return self._districts
 
-    def canary_set_up(self) -> bool:
-        """Whether the canary has a device in force, as far as is known."""
+    def canary_set_up(self) -> bool | None:
+        """Whether the canary has a device in force; None: not known yet."""
         return self._canary_set_up
 
     async def get(self, page: Page) -> Place:

@@ -84,9 +84,12 @@ class Service:
             client_id=f"{self._client_id}-watermarks",
             maximum_age_ms=round(settings.watch_seconds * 1_000),
             districts=places.districts,
+            canary_set_up=places.canary_set_up,
+            canary_age_ms=round(settings.canary_seconds * 1_000),
             now_ms=now_ms,
             on_failure=self._parts.fail,
         )
+        tail.subscribe(watch.take_alert_event)
         for part in (tail, revoked, watch):
             await self._parts.begin(part)
         self.operations = OperationsServer(

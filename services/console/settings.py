@@ -42,5 +42,7 @@ class ConsoleSettings(ServiceSettings):
     """Of all opened pictures together; the oldest give way."""
     watch_seconds: float = Field(default=10.0, ge=2, le=120)
     """A partition whose observations have not been evaluated for this long is not watched."""
+    canary_seconds: float = Field(default=90.0, ge=2, le=900)
+    """Where a canary is set up, one must have reached its terminal within this time: three are sent."""
     map_seconds: float = Field(default=15.0, ge=0, le=300)
     """How old the devices and zones of the map may be: 21,100 devices are 22 calls."""

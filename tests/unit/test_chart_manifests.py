@@ -47,6 +47,10 @@ def told_by_the_table(service: str) -> dict[str, str]:
 def test_a_service_is_told_what_it_is_told_in_every_deployment(service: str) -> None:
     wanted = told_by_the_table(service) | retention_environment(service, 60)
     wanted |= {"ALERTHUB_PARTITIONS": "128"} if service == "correlator" else {}
+    # Each gateway by itself, where a name stands for all of them.
+    wanted |= (
+        {"ALERTHUB_GATEWAY_INSTANCES": f"{RELEASE}-gateway-instances:7141"} if service == "canary" else {}
+    )
     assert environment(service, "minimal") == wanted
 
 

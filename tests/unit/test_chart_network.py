@@ -34,9 +34,9 @@ COMES_FROM_OUTSIDE = {
 def used_by_the_code() -> set[Pair]:
     """Each service's use of `addresses.FIELD`, in its own folder."""
     return {
-        (service, *WHERE[field])
-        for service in SERVICES
-        for path in (ROOT / "services" / service).rglob("*.py")
+        (each.name, *WHERE[field])
+        for each in CONTAINERS
+        for path in ROOT.joinpath(*each.module.split(".")).rglob("*.py")
         for field in re.findall(r"\baddresses\.(\w+)", path.read_text(encoding="utf-8"))
         if field in WHERE
     }
@@ -45,9 +45,10 @@ def used_by_the_code() -> set[Pair]:
 def tell_spans_by_the_code() -> set[str]:
     """Services that wire traces."""
     return {
-        service
-        for service in SERVICES
-        if "traces_of(settings)" in (ROOT / "services" / service / "service.py").read_text(encoding="utf-8")
+        each.name
+        for each in CONTAINERS
+        if "traces_of(settings)"
+        in ROOT.joinpath(*each.module.split("."), "service.py").read_text(encoding="utf-8")
     }
 
 

@@ -6,8 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerthub.alert_events import TailedEvent
+from alerthub.api.v1.alert_pb2 import ALERT_EVENT_KIND_DELIVERED, Alert, AlertEvent
+from alerthub.api.v1.observation_pb2 import Watermarks
 from alerthub.domain.partitioning import partition_of
-from alerthub.domain.watching import Heard, judge
+from alerthub.domain.watching import Canary, Heard, judge
+from alerthub.settings import KafkaSettings
+from services.console.watch import Watch
 
 NOW = 1_800_000_000_000
 PARTITIONS = 4
@@ -85,3 +90,79 @@ def test_a_watermark_never_goes_back(later_ms: int) -> None:
     told = heard()
     told.note(PARTITIONS, {0: NOW + later_ms}, {"g1": NOW + later_ms}, now_ms=NOW)
     assert told.partitions[0] == told.gateways["g1"] == max(NOW, NOW + later_ms)
+
+
+def test_a_canary_that_arrives_changes_nothing() -> None:
+    canary = Canary(NOW - 90_000, 90_000)
+    found = judge(heard(), DISTRICTS, now_ms=NOW, maximum_age_ms=10_000, canary=canary)
+    assert found.watching
+
+
+def test_when_no_canary_arrives_nothing_is_watched_though_all_is_evaluated() -> None:
+    canary = Canary(NOW - 90_001, 90_000)
+    found = judge(heard(), DISTRICTS, now_ms=NOW, maximum_age_ms=10_000, canary=canary)
+    assert not found.watching
+    assert set(found.silent_districts) == set(DISTRICTS)
+    assert "canary" in found.reason
+
+
+def test_a_partition_that_is_behind_is_the_nearer_reason_than_a_canary_that_is() -> None:
+    canary = Canary(NOW - 90_001, 90_000)
+    behind = heard(behind_ms={1: 10_001})
+    found = judge(behind, DISTRICTS, now_ms=NOW, maximum_age_ms=10_000, canary=canary)
+    assert "1 of 4" in found.reason
+
+
+class Clock:
+    now_ms = NOW
+
+
+def a_watch(clock: Clock, *, set_up: bool | None) -> Watch:
+    """Of a hub that evaluates everything all the time."""
+    watch = Watch(
+        KafkaSettings(),
+        client_id="t",
+        maximum_age_ms=3_600_000,
+        districts=lambda: DISTRICTS,
+        canary_set_up=lambda: set_up,
+        canary_age_ms=90_000,
+        now_ms=lambda: clock.now_ms,
+        on_failure=lambda _: None,
+    )
+    told = Watermarks(partition_count=1, partitions=[{"partition": 0, "received_time_ms": NOW}])
+    watch.take(told.SerializeToString())
+    return watch
+
+
+def receipt(category: str, at_ms: int) -> TailedEvent:
+    event = AlertEvent(kind=ALERT_EVENT_KIND_DELIVERED, alert=Alert(category=category), occurred_at_ms=at_ms)
+    return TailedEvent(event, frozenset(), "")
+
+
+@pytest.mark.parametrize(("set_up", "watching"), [(True, False), (False, True), (None, True)])
+def test_a_canary_is_waited_for_where_one_is_set_up(set_up: bool | None, watching: bool) -> None:
+    clock = Clock()
+    watch = a_watch(clock, set_up=set_up)
+    clock.now_ms += 90_001
+    assert watch.watching().watching == watching
+
+
+def test_a_canarys_receipt_says_that_there_is_one_and_that_all_is_well() -> None:
+    # given a console of which nobody has asked for the devices, and a canary that arrived
+    clock = Clock()
+    watch = a_watch(clock, set_up=None)
+    watch.take_alert_event(receipt("canary", NOW + 50_000))
+
+    # then it is waited for from there
+    clock.now_ms = NOW + 140_000
+    assert watch.watching().watching
+    clock.now_ms += 1
+    assert not watch.watching().watching
+
+
+def test_a_receipt_of_another_alert_is_no_canary() -> None:
+    clock = Clock()
+    watch = a_watch(clock, set_up=True)
+    watch.take_alert_event(receipt("stolen_vehicle", NOW + 80_000))
+    clock.now_ms += 90_001
+    assert not watch.watching().watching

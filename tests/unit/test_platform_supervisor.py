@@ -193,7 +193,7 @@ def test_each_death_in_a_row_doubles_the_wait_up_to_half_a_minute() -> None:
 def test_owners_of_data_start_before_the_door_for_devices() -> None:
     names = [service.name for service in SERVICES]
     assert names[:2] == ["registry", "watchlist"]
-    assert names[-1] == "gateway"
+    assert names[-2:] == ["gateway", "canary"]
 
 
 def test_a_hub_that_would_keep_what_did_not_hit_for_more_than_24_hours_is_refused(tmp_path: Path) -> None:

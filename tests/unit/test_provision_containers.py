@@ -19,6 +19,7 @@ from alerthub.provision.containers import (
 from alerthub.settings import Addresses, ServiceSettings
 
 NAMES = [each.name for each in CONTAINERS]
+MODULES = {each.name: each.module for each in CONTAINERS}
 
 
 def environment_of(service: str) -> dict[str, str]:
@@ -28,7 +29,7 @@ def environment_of(service: str) -> dict[str, str]:
 
 
 def settings_of(service: str) -> ServiceSettings:
-    module = importlib.import_module(f"services.{service}.settings")
+    module = importlib.import_module(f"{MODULES[service]}.settings")
     [kind] = [
         each
         for name, each in vars(module).items()
@@ -77,7 +78,7 @@ def test_who_keeps_something_is_told_where() -> None:
     told = {
         service: {
             folder
-            for folder in ("witness", "keys", "evidence")
+            for folder in ("witness", "keys", "evidence", "canary")
             if any(f"{STATE}/{folder}" in value for value in environment_of(service).values())
         }
         for service in NAMES

@@ -29,6 +29,37 @@ PAGE = Page(
             ),
         ),
         Row(
+            "The canary",
+            (
+                Number("Set up", "bool_yes_no", "max(alerthub_canary_set_up)", bad=1, low_is_bad=True),
+                Number(
+                    "Its terminal is connected",
+                    "bool_yes_no",
+                    "max(alerthub_canary_connected)",
+                    bad=1,
+                    low_is_bad=True,
+                ),
+                Curve(
+                    "Since the newest arrived",
+                    "s",
+                    (
+                        Query(
+                            "time() - max by (gateway) (alerthub_canary_arrived_timestamp_seconds)",
+                            "{{gateway}}",
+                        ),
+                    ),
+                    description="By gateway. Beyond the line somebody is woken.",
+                    limit=90,
+                ),
+                Curve(
+                    "From its read to its receipt",
+                    "s",
+                    quantiles("alerthub_canary_read_to_receipt_seconds"),
+                ),
+                Curve("Reads", "cps", (Query(rate("alerthub_canary_reads_total", "result"), "{{result}}"),)),
+            ),
+        ),
+        Row(
             "Objectives",
             (
                 *(

@@ -49,6 +49,12 @@ and what values.services.NAME.settings says. (dict "root" $ "service" NAME "spec
 - name: ALERTHUB_KEYS_FOLDER
   value: /var/lib/alerthub/keys
 {{- end }}
+{{- if eq $service "canary" }}
+- name: ALERTHUB_SET_UP_FOLDER
+  value: /var/lib/alerthub/canary
+- name: ALERTHUB_GATEWAY_INSTANCES
+  value: {{ $full }}-gateway-instances:{{ $table.gateway.listeners.grpc_port | int }}
+{{- end }}
 {{- if has "witness" $spec.keeps }}
 {{- if $values.witness.volume.enabled }}
 - name: ALERTHUB_WITNESS_FILE

@@ -125,6 +125,7 @@ witness: {{ . }}
 {{/* What is on no volume, since it lies elsewhere: true or empty. (dict "root" $ "folder" NAME) */}}
 {{- define "alerthub.onVolume" -}}
 {{- if eq .folder "keys" -}}true
+{{- else if eq .folder "canary" -}}true
 {{- else if eq .folder "evidence" -}}{{- if not .root.Values.evidence.url -}}true{{- end -}}
 {{- else if .root.Values.witness.volume.enabled -}}true
 {{- end -}}

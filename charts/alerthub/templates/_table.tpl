@@ -6,6 +6,7 @@ alerthub/provision/containers.py, alerthub/provision/shares.py and the addresses
 postgres   the role in PostgreSQL; absent: it has no connection to it
 keeps      folders below /var/lib/alerthub that outlive a pod
 calls      listeners of others, by service
+module     what is run; absent: services.NAME
 outside    listeners that cameras, terminals and browsers may be let in to
 traces     it tells spans
 */}}
@@ -59,6 +60,13 @@ gateway:
   calls: {watchlist: [grpc_port]}
   outside: [http_port, grpc_port]
   traces: true
+canary:
+  module: alerthub.canary
+  listeners: {}
+  files: []
+  keeps: [canary]
+  calls: {gateway: [grpc_port], push: [grpc_port], registry: [grpc_person_port]}
+  outside: []
 {{- end -}}
 
 {{/* Files of a share, and the variable that names each. */}}
@@ -84,6 +92,7 @@ watchlist_person: [watchlist, grpc_person_port]
 dispatch: [dispatch, grpc_port]
 dispatch_person: [dispatch, grpc_person_port]
 push: [push, grpc_port]
+gateway: [gateway, grpc_port]
 {{- end -}}
 
 {{/* A listener's name in Kubernetes, where names of ports have no underscore and 15 characters. */}}

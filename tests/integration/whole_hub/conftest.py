@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 from otlp_receiver import Receiver, receiving
-from town import Patrol, RunningHub, Town, town_of
+from town import CANARY_SECONDS, Patrol, RunningHub, Town, town_of
+from typer.testing import CliRunner
+
+from alerthub.cli.main import application
 
 
 @pytest.fixture(scope="package")
@@ -22,6 +25,20 @@ def hub(tmp_path_factory: pytest.TempPathFactory, collector: Receiver) -> Iterat
     running = RunningHub(tmp_path_factory.mktemp("whole") / "hub", collector.environment)
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="package")
+def canary(hub: RunningHub) -> None:
+    """The hub's own reads are set up, by the commands that persons use."""
+    for step in (
+        ("propose", "--account", "administrator-one"),
+        ("approve", "--account", "administrator-two"),
+        ("list-plates", "--account", "editor", "--gateways", "1", "--every-seconds", str(CANARY_SECONDS)),
+        ("approve-plates", "--account", "approver"),
+        ("status",),
+    ):
+        done = CliRunner().invoke(application(), ["canary", *step, "--data", str(hub.folder.root)])
+        assert done.exit_code == 0, done.output
 
 
 @pytest.fixture

@@ -133,7 +133,9 @@ async def _confirm(browser: Browser, card: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def prometheus(hub: RunningHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+def prometheus(
+    hub: RunningHub, canary: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Prometheus]:
     """Over a hub that has lived a day."""
     running = Prometheus(hub)
     asyncio.run(_live_a_day(hub, running, tmp_path_factory.mktemp("patrol") / "terminal"))

@@ -70,6 +70,8 @@ from alerthub.terminal.screen_state import ChangeKind, ScreenChange
 PERSON, VEHICLE = "wanted_person_vehicle", "stolen_vehicle"
 CAMERA, UNAUTHORISED, BY_URL = "story-camera", "story-camera-unauthorised", "story-camera-by-url"
 UNIT, TERMINAL = "story-unit", "story-terminal"
+CANARY_SECONDS = 5
+"""And the office is told after three times as long: a story cannot wait for ninety."""
 _START_SECONDS = 180.0
 _CALL_SECONDS = 15.0
 _SOON_SECONDS = 60.0
@@ -89,7 +91,10 @@ class RunningHub:
         """Account and service to when it signed in (monotonic seconds), and the token."""
         self._log = (folder.parent / "up.log").open("wb")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "alerthub.cli.main", "up", "--data", str(folder)],
+            [
+                *(sys.executable, "-m", "alerthub.cli.main", "up"),
+                *("--data", str(folder), "--canary-seconds", str(CANARY_SECONDS)),
+            ],
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=self._log,
