@@ -104,10 +104,12 @@ class Feed:
             self.ended.set()
             self._changed.set()
 
-    async def until(self, wanted: Callable[[str, Any], bool], *, seconds: float = _SOON_SECONDS) -> Any:
-        """The data of the first such event, come or to come."""
+    async def until(
+        self, wanted: Callable[[str, Any], bool], *, seconds: float = _SOON_SECONDS, after: int = 0
+    ) -> Any:
+        """The data of the first such event, come or to come, that is not among the first `after`."""
         async with asyncio.timeout(seconds):
-            seen = 0
+            seen = after
             while True:
                 self._changed.clear()
                 for name, data, _ in self.told[seen:]:

@@ -228,11 +228,11 @@ async def test_the_feed_says_not_watching_while_no_gateway_writes(
                 lambda name, data: name == "heartbeat" and not data["watch"]["watching"],
                 seconds=_SILENT_SECONDS,
             )
-        assert beat["watch"]["silent_districts"] == ["story-district"]
+        # Its neighbours' districts may be there too.
+        assert "story-district" in beat["watch"]["silent_districts"]
         assert beat["watch"]["silent_gateways"]
-        count = len(feed.told)
         await feed.until(
-            lambda name, data: name == "heartbeat" and data["watch"]["watching"] and len(feed.told) > count
+            lambda name, data: name == "heartbeat" and data["watch"]["watching"], after=len(feed.told)
         )
 
 
