@@ -5,6 +5,10 @@ from __future__ import annotations
 from prometheus_client import Counter, Gauge, Histogram
 
 SET_UP = Gauge("alerthub_canary_set_up", "1 while two persons' set-up is there and whole.")
+VALID_UNTIL = Gauge(
+    "alerthub_canary_valid_until_timestamp_seconds",
+    "When its plates, shifts and certificates end. 0: not set up.",
+)
 ARRIVED = Gauge(
     "alerthub_canary_arrived_timestamp_seconds",
     "When the newest read through this gateway had its receipt at the terminal. 0: none yet.",

@@ -54,8 +54,35 @@ class Service:
         await self._parts.stop()
 
     async def _run(self) -> None:
-        identity = await self._set_up()
+        while True:
+            identity = await self._set_up()
+            walking = asyncio.create_task(self._walk(identity), name="canary-walk")
+            try:
+                await self._until_renewed(identity, walking)
+            finally:
+                await loops.end(walking)
+
+    async def _until_renewed(self, identity: Identity, walking: asyncio.Task[None]) -> None:
+        """Returns once persons have set it up anew, and as a whole. Raises what ended `walking`."""
+        while True:
+            done, _ = await asyncio.wait({walking}, timeout=_LOOK_SECONDS)
+            if done:
+                return await walking
+            if self._renewed_since(identity):
+                log.info("canary_set_up_renewed")
+                return None
+
+    def _renewed_since(self, identity: Identity) -> bool:
+        try:
+            return self._folder.identity() != identity
+        except (AlertHubError, OSError):
+            # Between two of its steps: what was set up before holds until then.
+            return False
+
+    async def _walk(self, identity: Identity) -> None:
+        """Sends and answers. Never returns."""
         metrics.SET_UP.set(1)
+        metrics.VALID_UNTIL.set(identity.set_up.valid_until_ms / 1_000)
         settings = self._settings
         name, _, _ = settings.addresses.gateway.rpartition(":")
         rounds = Rounds(

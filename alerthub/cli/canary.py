@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -119,17 +120,19 @@ def status_command(
     data: DataOption = DEFAULT_DATA,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what is still missing of the set-up. Exit code 1: something is."""
+    """Say what is still missing of the set-up, or until when it holds. Exit code 1: something is missing."""
     target = _target(data, folder)
 
-    async def work() -> tuple[str, ...]:
-        return target.missing()
+    async def work() -> tuple[tuple[str, ...], int]:
+        return target.missing(), target.read().valid_until_ms
 
-    missing = run(work(), as_json=as_json)
+    missing, valid_until_ms = run(work(), as_json=as_json)
     if as_json:
-        typer.echo(json.dumps({"ok": not missing, "missing": missing, "folder": str(target.root)}))
+        said = {"missing": missing, "folder": str(target.root), "valid_until_ms": valid_until_ms}
+        typer.echo(json.dumps({"ok": not missing, **said}))
     else:
-        typer.echo("\n".join(missing) or f"The canary is set up in {target.root}.")
+        until = datetime.fromtimestamp(valid_until_ms / 1_000, UTC).date()
+        typer.echo("\n".join(missing) or f"The canary is set up in {target.root} until {until} (UTC).")
     if missing:
         raise typer.Exit(1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,10 +14,10 @@ from prometheus_client import REGISTRY
 from alerthub.api.v1.alert_pb2 import Alert
 from alerthub.api.v1.ingest_pb2 import DeviceEvent
 from alerthub.api.v1.patrol_pb2 import AlertPush, CommandAnswer
-from alerthub.canary import metrics
+from alerthub.canary import metrics, service
 from alerthub.canary.patrol import Receipts
 from alerthub.canary.rounds import Rounds
-from alerthub.canary.set_up import SetUp, SetUpFolder
+from alerthub.canary.set_up import Identity, SetUp, SetUpFolder
 from alerthub.domain.canary import entries_needed, lanes, turn
 from alerthub.domain.errors import Refuse, Retry
 from alerthub.domain.folding import JOIN_AFTER_CLOSING_MS
@@ -225,3 +226,72 @@ def test_a_file_of_somebody_else_is_refused_by_its_name(tmp_path: Path, text: st
     (tmp_path / "canary.json").write_text(text, encoding="utf-8")
     with pytest.raises(Refuse, match=r"canary\.json"):
         SetUpFolder(tmp_path).missing()
+
+
+class Walks(service.Service):
+    """A canary that only says with what it was begun."""
+
+    def __init__(self, folder: SetUpFolder) -> None:
+        super().__init__(service.CanarySettings.model_construct(set_up_folder=folder.root))
+        self.begun: asyncio.Queue[Identity] = asyncio.Queue()
+        self.under_way = 0
+
+    async def _walk(self, identity: Identity) -> None:
+        self.begun.put_nowait(identity)
+        self.under_way += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.under_way -= 1
+
+
+def whole_set_up(folder: SetUpFolder) -> None:
+    for name in ("terminal.id", "unit.id", "terminal.pem", "edge.pem"):
+        (folder.root / name).write_text("canary", encoding="utf-8")
+    folder.password_file.write_text("secret", encoding="utf-8")
+    folder.change(devices=("canary-1",), lane=21, entries=("e1",), approved=True, valid_until_ms=7)
+
+
+async def test_a_set_up_that_was_renewed_is_taken_over_once_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a canary that walks
+    monkeypatch.setattr(service, "_LOOK_SECONDS", 0.001)
+    folder = SetUpFolder(tmp_path)
+    whole_set_up(folder)
+    canary = Walks(folder)
+    running = asyncio.create_task(canary._run())
+    async with asyncio.timeout(20):
+        assert (await canary.begun.get()).set_up.valid_until_ms == 7
+
+        # when its plates are listed anew, and approved a while later
+        folder.change(entries=("e2",), approved=False, valid_until_ms=8)
+        folder.change(approved=True)
+
+        # then it goes on with these, and with these alone
+        assert (await canary.begun.get()).set_up.entries == ("e2",)
+        assert canary.under_way == 1
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert canary.under_way == 0
+
+
+async def test_half_of_a_renewal_ends_nothing(tmp_path: Path) -> None:
+    folder = SetUpFolder(tmp_path)
+    whole_set_up(folder)
+    identity = folder.identity()
+    folder.change(entries=("e2",), approved=False)
+    assert not Walks(folder)._renewed_since(identity)
+    folder.change(approved=True)
+    assert Walks(folder)._renewed_since(identity)
+
+
+async def test_what_ends_the_walk_ends_the_canary(tmp_path: Path) -> None:
+    class Breaks(Walks):
+        async def _walk(self, identity: Identity) -> None:
+            raise LookupError
+
+    folder = SetUpFolder(tmp_path)
+    whole_set_up(folder)
+    with pytest.raises(LookupError):
+        await Breaks(folder)._run()
