@@ -11,7 +11,7 @@ from alerthub.domain.checklists import check_ticked
 from alerthub.domain.errors import AlertHubError, Conflict, NotAllowed, Retry
 from alerthub.identity import NotAuthenticatedError
 from alerthub.telemetry import logger
-from services.console import map_models, models, views
+from services.console import map_models, models, views, vocabulary
 from services.console.backends import Backends
 from services.console.map_cache import EncodedPlaces, MapCache, Place
 from services.console.pictures import OpenedPictures, Picture, picture_of
@@ -85,7 +85,7 @@ class Handlers:
     # Alerts
 
     async def list_alerts(
-        self, session: Session, states: Sequence[models.AlertStatus], cursor: str, size: int
+        self, session: Session, states: Sequence[vocabulary.AlertStatus], cursor: str, size: int
     ) -> models.AlertPage:
         request = alert_pb2.ListAlertsRequest(
             statuses=[views.STATUS_VALUES[each] for each in states or views.OPEN_STATUSES],

@@ -21,7 +21,7 @@ from starlette.requests import Request
 
 from alerthub.domain.errors import AlertHubError, NotAllowed
 from alerthub.grpc_access import access_rule
-from services.console import map_models, models, problems
+from services.console import map_models, models, problems, vocabulary
 from services.console.feeds import Feeds
 from services.console.handlers import Handlers
 from services.console.security import SAFE_METHODS
@@ -159,7 +159,7 @@ async def sign_out(parts: InParts, session: InSession) -> Response:
 async def list_alerts(
     parts: InParts,
     session: Annotated[Session, LISTS],
-    state: Annotated[list[models.AlertStatus] | None, Query(max_length=7)] = None,
+    state: Annotated[list[vocabulary.AlertStatus] | None, Query(max_length=7)] = None,
     cursor: Annotated[str | None, Query(pattern=r"^\d{1,18}$")] = None,
     size: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> models.AlertPage:

@@ -5,14 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-from services.console.models import (
-    AlertStatus,
-    Answer,
-    AuthenticationClass,
-    LocalizedText,
-    Position,
-    Severity,
-)
+from services.console.models import Answer, LocalizedText, Position
+from services.console.vocabulary import AlertStatus, AuthenticationClass, Severity
 
 
 class DeviceState(StrEnum):

@@ -7,49 +7,49 @@ from collections.abc import Iterable, Sequence
 from alerthub.api.v1 import access_pb2, alert_pb2, common_pb2, observation_pb2, registry_pb2
 from alerthub.domain import alerts as domain
 from alerthub.domain.checklists import Subject, checklist
-from services.console import map_models, models
-from services.console.models import Action, LifeEventKind
+from services.console import map_models, models, vocabulary
+from services.console.vocabulary import Action, LifeEventKind
 
-ROLES = {access_pb2.Role.Value(f"ROLE_{role.name}"): role for role in models.Role}
+ROLES = {access_pb2.Role.Value(f"ROLE_{role.name}"): role for role in vocabulary.Role}
 STATUSES = {
-    alert_pb2.AlertStatus.Value(f"ALERT_STATUS_{status.name}"): status for status in models.AlertStatus
+    alert_pb2.AlertStatus.Value(f"ALERT_STATUS_{status.name}"): status for status in vocabulary.AlertStatus
 }
 STATUS_VALUES = {status: value for value, status in STATUSES.items()}
-OPEN_STATUSES = tuple(models.AlertStatus(status.value) for status in sorted(domain.OPEN_STATUSES))
-_SEVERITIES = {common_pb2.Severity.Value(f"SEVERITY_{each.name}"): each for each in models.Severity}
+OPEN_STATUSES = tuple(vocabulary.AlertStatus(status.value) for status in sorted(domain.OPEN_STATUSES))
+_SEVERITIES = {common_pb2.Severity.Value(f"SEVERITY_{each.name}"): each for each in vocabulary.Severity}
 _RULE_KINDS = {
-    registry_pb2.RULE_KIND_WATCHLIST_HIT: models.RuleKind.WATCHLIST_HIT,
-    registry_pb2.RULE_KIND_DWELL: models.RuleKind.DWELL,
-    registry_pb2.RULE_KIND_DIRECT_CALL: models.RuleKind.DIRECT_CALL,
-    registry_pb2.RULE_KIND_CLONED_PLATE: models.RuleKind.CLONED_PLATE,
+    registry_pb2.RULE_KIND_WATCHLIST_HIT: vocabulary.RuleKind.WATCHLIST_HIT,
+    registry_pb2.RULE_KIND_DWELL: vocabulary.RuleKind.DWELL,
+    registry_pb2.RULE_KIND_DIRECT_CALL: vocabulary.RuleKind.DIRECT_CALL,
+    registry_pb2.RULE_KIND_CLONED_PLATE: vocabulary.RuleKind.CLONED_PLATE,
 }
 _AUTHENTICATION = {
-    common_pb2.AUTHENTICATION_CLASS_CERTIFICATE: models.AuthenticationClass.CERTIFICATE,
-    common_pb2.AUTHENTICATION_CLASS_PASSWORD_OVER_TLS: models.AuthenticationClass.PASSWORD_OVER_TLS,
-    common_pb2.AUTHENTICATION_CLASS_URL_TOKEN: models.AuthenticationClass.URL_TOKEN,
-    common_pb2.AUTHENTICATION_CLASS_NETWORK_ONLY: models.AuthenticationClass.NETWORK_ONLY,
+    common_pb2.AUTHENTICATION_CLASS_CERTIFICATE: vocabulary.AuthenticationClass.CERTIFICATE,
+    common_pb2.AUTHENTICATION_CLASS_PASSWORD_OVER_TLS: vocabulary.AuthenticationClass.PASSWORD_OVER_TLS,
+    common_pb2.AUTHENTICATION_CLASS_URL_TOKEN: vocabulary.AuthenticationClass.URL_TOKEN,
+    common_pb2.AUTHENTICATION_CLASS_NETWORK_ONLY: vocabulary.AuthenticationClass.NETWORK_ONLY,
 }
 _ASSIGNMENTS = {
     alert_pb2.AssignmentStatus.Value(f"ASSIGNMENT_STATUS_{each.name}"): each
-    for each in models.AssignmentStatus
+    for each in vocabulary.AssignmentStatus
 }
 _LIVE = frozenset(
     {
-        models.AssignmentStatus.OFFERED,
-        models.AssignmentStatus.DELIVERED,
-        models.AssignmentStatus.ACCEPTED,
+        vocabulary.AssignmentStatus.OFFERED,
+        vocabulary.AssignmentStatus.DELIVERED,
+        vocabulary.AssignmentStatus.ACCEPTED,
     }
 )
-_OUTCOMES = {alert_pb2.Outcome.Value(f"OUTCOME_{each.name}"): each for each in models.Outcome}
+_OUTCOMES = {alert_pb2.Outcome.Value(f"OUTCOME_{each.name}"): each for each in vocabulary.Outcome}
 _DIRECTIONS = {
-    observation_pb2.DIRECTION_APPROACHING: models.Direction.APPROACHING,
-    observation_pb2.DIRECTION_DEPARTING: models.Direction.DEPARTING,
+    observation_pb2.DIRECTION_APPROACHING: vocabulary.Direction.APPROACHING,
+    observation_pb2.DIRECTION_DEPARTING: vocabulary.Direction.DEPARTING,
 }
 _ZONE_KINDS = {registry_pb2.ZoneKind.Value(f"ZONE_KIND_{each.name}"): each for each in map_models.ZoneKind}
 _SUPERVISOR = access_pb2.ROLE_SUPERVISOR
 
 
-def roles_of_wire(roles: Iterable[int]) -> list[models.Role]:
+def roles_of_wire(roles: Iterable[int]) -> list[vocabulary.Role]:
     return sorted(ROLES[role] for role in roles if role in ROLES)  # type: ignore[index]
 
 
@@ -70,7 +70,7 @@ def because_of(kind: alert_pb2.AlertEventKind.ValueType) -> str:
 
 def summary_of(alert: alert_pb2.Alert) -> models.AlertSummary:
     """A line of the feed."""
-    status = STATUSES.get(alert.status, models.AlertStatus.CLOSED)
+    status = STATUSES.get(alert.status, vocabulary.AlertStatus.CLOSED)
     newest = alert.sightings[-1] if alert.sightings else None
     live = next(
         (each for each in reversed(alert.assignments) if _ASSIGNMENTS.get(each.status) in _LIVE), None
@@ -80,14 +80,14 @@ def summary_of(alert: alert_pb2.Alert) -> models.AlertSummary:
         version=alert.version,
         status=status,
         open=status in OPEN_STATUSES,
-        severity=_SEVERITIES.get(alert.severity, models.Severity.INFORMATION),
+        severity=_SEVERITIES.get(alert.severity, vocabulary.Severity.INFORMATION),
         policy=(
-            models.DispatchPolicy.SEND_AT_ONCE
+            vocabulary.DispatchPolicy.SEND_AT_ONCE
             if alert.policy == common_pb2.DISPATCH_POLICY_SEND_AT_ONCE
-            else models.DispatchPolicy.CONFIRM_FIRST
+            else vocabulary.DispatchPolicy.CONFIRM_FIRST
         ),
         rule_id=alert.rule_id,
-        rule_kind=_RULE_KINDS.get(alert.rule_kind, models.RuleKind.OTHER),
+        rule_kind=_RULE_KINDS.get(alert.rule_kind, vocabulary.RuleKind.OTHER),
         category=alert.category,
         names_person=alert.names_person,
         text=text_of(alert.officer_text),
@@ -147,7 +147,7 @@ def checklist_of(alert: alert_pb2.Alert) -> list[models.ChecklistItem]:
 def subject_of(alert: alert_pb2.Alert) -> Subject:
     """What a checklist is made for."""
     return Subject(
-        kind=_RULE_KINDS.get(alert.rule_kind, models.RuleKind.OTHER).value,
+        kind=_RULE_KINDS.get(alert.rule_kind, vocabulary.RuleKind.OTHER).value,
         names_person=alert.names_person,
         has_picture=any(each.has_picture for each in alert.sightings),
         weakly_authenticated=any(
@@ -164,14 +164,14 @@ def actions_of(alert: alert_pb2.Alert, *, has_evidence: bool, roles: frozenset[i
     found = [Action.OPEN] if has_evidence else []
     if status not in OPEN_STATUSES:
         return found
-    waits = status is models.AlertStatus.AWAITING_CONFIRMATION
+    waits = status is vocabulary.AlertStatus.AWAITING_CONFIRMATION
     needs_supervisor = alert.supervisor_required or (
         alert.names_person and not any(each.has_picture for each in alert.sightings)
     )
     to_confirm = waits or any(each.needs_confirmation for each in alert.sightings)
     if to_confirm and (not needs_supervisor or _SUPERVISOR in roles):
         found.append(Action.CONFIRM)
-    if status is not models.AlertStatus.ACCEPTED:
+    if status is not vocabulary.AlertStatus.ACCEPTED:
         found.append(Action.REJECT)
     if not waits:
         found.append(Action.DISPATCH)
@@ -196,7 +196,7 @@ def _sighting_of(sighting: alert_pb2.Sighting) -> models.Sighting:
         read_confidence=round(sighting.read_confidence, 4) or None,
         clock_uncertainty_ms=sighting.clock_uncertainty_ms,
         authentication_class=_AUTHENTICATION.get(
-            sighting.authentication_class, models.AuthenticationClass.UNKNOWN
+            sighting.authentication_class, vocabulary.AuthenticationClass.UNKNOWN
         ),
         needs_confirmation=sighting.needs_confirmation,
         has_picture=sighting.has_picture,
@@ -218,7 +218,7 @@ def _other_place_of(match: alert_pb2.ClonedPlateMatch) -> models.OtherPlace:
 
 
 def _assignment_of(assignment: alert_pb2.Assignment) -> models.Assignment:
-    status = _ASSIGNMENTS.get(assignment.status, models.AssignmentStatus.OFFERED)
+    status = _ASSIGNMENTS.get(assignment.status, vocabulary.AssignmentStatus.OFFERED)
     return models.Assignment(
         assignment_id=assignment.assignment_id,
         unit_id=assignment.unit_id,
@@ -234,16 +234,16 @@ def _assignment_of(assignment: alert_pb2.Assignment) -> models.Assignment:
 
 
 _ANSWERS = {
-    models.AssignmentStatus.ACCEPTED: LifeEventKind.ACCEPTED,
-    models.AssignmentStatus.DECLINED: LifeEventKind.DECLINED,
-    models.AssignmentStatus.TIMED_OUT: LifeEventKind.TIMED_OUT,
-    models.AssignmentStatus.SUPERSEDED: LifeEventKind.SUPERSEDED,
-    models.AssignmentStatus.CANCELLED: LifeEventKind.SUPERSEDED,
+    vocabulary.AssignmentStatus.ACCEPTED: LifeEventKind.ACCEPTED,
+    vocabulary.AssignmentStatus.DECLINED: LifeEventKind.DECLINED,
+    vocabulary.AssignmentStatus.TIMED_OUT: LifeEventKind.TIMED_OUT,
+    vocabulary.AssignmentStatus.SUPERSEDED: LifeEventKind.SUPERSEDED,
+    vocabulary.AssignmentStatus.CANCELLED: LifeEventKind.SUPERSEDED,
 }
 _ENDS = {
-    models.AlertStatus.CLOSED: LifeEventKind.CLOSED,
-    models.AlertStatus.REJECTED: LifeEventKind.REJECTED,
-    models.AlertStatus.CANCELLED: LifeEventKind.CANCELLED,
+    vocabulary.AlertStatus.CLOSED: LifeEventKind.CLOSED,
+    vocabulary.AlertStatus.REJECTED: LifeEventKind.REJECTED,
+    vocabulary.AlertStatus.CANCELLED: LifeEventKind.CANCELLED,
 }
 
 
@@ -263,10 +263,10 @@ def life_of(alert: alert_pb2.Alert) -> list[models.LifeEvent]:
         unit = assignment.unit_id
         note(assignment.offered_at_ms, LifeEventKind.UNIT_ASSIGNED, unit, "; ".join(assignment.reasons[:1]))
         note(assignment.delivered_at_ms, LifeEventKind.DELIVERED, unit)
-        answered = _ANSWERS.get(_ASSIGNMENTS.get(assignment.status, models.AssignmentStatus.OFFERED))
+        answered = _ANSWERS.get(_ASSIGNMENTS.get(assignment.status, vocabulary.AssignmentStatus.OFFERED))
         if answered is not None:
             note(assignment.answered_at_ms, answered, unit, assignment.officer)
-    end = _ENDS.get(STATUSES.get(alert.status, models.AlertStatus.DISPATCHING))
+    end = _ENDS.get(STATUSES.get(alert.status, vocabulary.AlertStatus.DISPATCHING))
     if end is not None:
         why = alert.rejected_reason or alert.cancelled_reason
         if not why and alert.outcome in _OUTCOMES:
@@ -299,7 +299,7 @@ def map_device_of(device: registry_pb2.Device, *, silent: frozenset[str]) -> map
         jurisdiction=device.jurisdiction,
         position=position_of(device.position),
         authentication_class=_AUTHENTICATION.get(
-            device.authentication_class, models.AuthenticationClass.UNKNOWN
+            device.authentication_class, vocabulary.AuthenticationClass.UNKNOWN
         ),
     )
 
