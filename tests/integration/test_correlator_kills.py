@@ -166,7 +166,8 @@ async def all_raised(alerts: Reader, stream: Stream) -> set[bytes]:
         records.clear()
         return len(raised) >= len(stream.expected)
 
-    await alerts.until(enough, seconds=60)
+    # Longer than a client waits for an answer of Kafka while the group changes.
+    await alerts.until(enough, seconds=150)
     take(await alerts.all_now())
     return raised
 

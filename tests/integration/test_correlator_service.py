@@ -209,7 +209,9 @@ async def test_a_second_correlator_takes_over_half_with_the_state(
 
             # then each of them has raised one alert, whoever holds its partition now
             rules = {city.dwell_rule for city in cities}
-            records = await alerts.until(lambda found: rules <= {one.rule_id for one in alerts_of(found)})
+            records = await alerts.until(
+                lambda found: rules <= {one.rule_id for one in alerts_of(found)}, seconds=90
+            )
             raised = {one.raised_id for one in alerts_of(records) if one.rule_id in rules}
             assert len(raised) == len(cities)
 
