@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,8 +79,3 @@ async def patrol(identity: Identity, addresses: TerminalAddresses, *, arrived: A
                 tasks.create_task(act())
         finally:
             await database.close()
-
-
-def now_ms() -> int:
-    """Milliseconds since 1970."""
-    return time.time_ns() // 1_000_000

@@ -7,7 +7,6 @@ Done again, a step renews what it made before.
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from pathlib import Path
 
@@ -39,16 +38,12 @@ from alerthub.domain.canary import CATEGORY, entries_needed, plate
 from alerthub.domain.errors import NotFound
 from alerthub.embedded.folder import write_file
 from alerthub.terminal.enrolment import enrol
+from alerthub.terminal.headless import now_ms
 
 _CALL_SECONDS = 30.0
 DAYS = 90
 """As long as a terminal's certificate: everything is renewed together."""
 _TERMINAL_FILES = ("terminal.key", "terminal.pem", "terminal.id", "unit.id", "authority.pem")
-
-
-def now_ms() -> int:
-    """Milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
 
 
 async def propose(

@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from alerthub.api.v1.ingest_pb2 import DeviceEvent
 from alerthub.canary import metrics
 from alerthub.canary.gateways import event_of
-from alerthub.canary.patrol import now_ms
 from alerthub.canary.set_up import SetUp
 from alerthub.domain.canary import lanes, plate, turn
 from alerthub.domain.errors import AlertHubError, Retry
 from alerthub.telemetry import logger
+from alerthub.terminal.headless import now_ms
 
 log = logger(__name__)
 
