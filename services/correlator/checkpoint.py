@@ -78,7 +78,7 @@ class Checkpoint:
             await asyncio.gather(*sent)
             if self._generation() != generation:
                 return self._abandoned("alerts")
-            await self._write([snapshot for one in captured for snapshot in one.districts])
+            await self._write([snapshot for one in captured for snapshot in one.pieces])
             if self._generation() != generation:
                 return self._abandoned("districts")
             await self._write([one.ledger for one in captured if one.ledger is not None])

@@ -47,10 +47,11 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """What changed in a partition since the last capture. The ledger is written after the districts (of
-    passages: the buckets) were acknowledged: a partition's offset must not be ahead of any of theirs."""
+    """What changed in a partition since the last capture: of observations the districts, of passages the
+    buckets. The ledger is written after they were acknowledged: a partition's offset must not be ahead of any
+    of theirs."""
 
-    districts: tuple[Snapshot, ...]
+    pieces: tuple[Snapshot, ...]
     ledger: Snapshot | None
 
 

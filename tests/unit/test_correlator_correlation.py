@@ -123,7 +123,7 @@ def test_a_district_that_is_ahead_of_its_partition_is_not_applied_again() -> Non
     state = PartitionState()
     run(standing("0", at_ms=NOW - 1_000, track="t"), state=state, offset=0)
     captured = snapshots.capture(0, state, TOPIC)
-    recovered = snapshots.restore(0, [one.value for one in captured.districts], TOPIC)
+    recovered = snapshots.restore(0, [one.value for one in captured.pieces], TOPIC)
 
     # when its batch is applied again
     run(standing("0", at_ms=NOW - 1_000, track="t"), state=recovered, offset=0)
@@ -255,7 +255,7 @@ def test_a_replay_from_any_checkpoint_raises_the_same_alerts(
     raised |= applied(batches, state, checkpoint, died, against)
     second = snapshots.capture(0, state, TOPIC)
     written: dict[bytes, bytes] = {}
-    for one in (*first.districts, first.ledger, *(second.districts if torn else ())):
+    for one in (*first.pieces, first.ledger, *(second.pieces if torn else ())):
         if one is not None:
             written[one.key] = snapshots.prefer(written.get(one.key), one.value)
     # and a third begins from what was written, with every batch since the first

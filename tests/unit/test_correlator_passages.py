@@ -321,7 +321,7 @@ def test_what_is_sent_is_read_as_it_was() -> None:
 def written(state: PassageState) -> list[bytes]:
     captured = passage_snapshots.capture(3, state, b"passages-1")
     assert captured.ledger is not None
-    return [*(one.value for one in captured.districts), captured.ledger.value]
+    return [*(one.value for one in captured.pieces), captured.ledger.value]
 
 
 def restored(records: list[bytes], *, topic: bytes = b"passages-1", source: bytes = TOPIC) -> PassageState:
@@ -419,7 +419,7 @@ def test_a_bucket_is_bounded_and_its_record_is_of_at_most_512_kib() -> None:
     assert bucket.overflowed > 0
     # then those that were touched last are kept
     assert ("r" * 64, f"{199:032}") in bucket.seen
-    [record] = passage_snapshots.capture(3, PassageState(buckets={31: bucket}), TOPIC).districts
+    [record] = passage_snapshots.capture(3, PassageState(buckets={31: bucket}), TOPIC).pieces
     assert len(record.value) <= snapshots.MAXIMUM_RECORD_BYTES
 
 

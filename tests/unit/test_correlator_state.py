@@ -95,7 +95,7 @@ def test_a_state_that_was_written_down_is_read_as_it_was() -> None:
 
     captured = snapshots.capture(3, state, TOPIC)
     assert captured.ledger is not None
-    again = snapshots.restore(3, [*(one.value for one in captured.districts), captured.ledger.value], TOPIC)
+    again = snapshots.restore(3, [*(one.value for one in captured.pieces), captured.ledger.value], TOPIC)
 
     assert (again.offset, again.received_ms, again.counts) == (7, NOW, state.counts)
     assert again.recent.generations == state.recent.generations
@@ -131,7 +131,7 @@ def test_the_largest_district_fits_one_record() -> None:
     district = District(stays=stays)
     district.changed = True
 
-    [captured] = snapshots.capture(3, PartitionState(districts={"d" * 64: district}), TOPIC).districts
+    [captured] = snapshots.capture(3, PartitionState(districts={"d" * 64: district}), TOPIC).pieces
 
     assert len(captured.value) <= snapshots.MAXIMUM_RECORD_BYTES
 
@@ -190,7 +190,7 @@ def test_what_is_over_is_not_written_down(table: StateTable) -> None:
 
     [captured] = working.capture(catalogue().at(NOW), NOW + 3 * 3_600_000)
 
-    assert StateRecord.FromString(captured.districts[0].value).district.stays == []
+    assert StateRecord.FromString(captured.pieces[0].value).district.stays == []
 
 
 def test_the_ledger_balances() -> None:

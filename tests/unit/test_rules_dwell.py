@@ -244,7 +244,7 @@ def restarted(state: PartitionState) -> PartitionState:
     state.changed = True
     captured = snapshots.capture(0, state, TOPIC)
     assert captured.ledger is not None
-    values = [record.value for record in (*captured.districts, captured.ledger)]
+    values = [record.value for record in (*captured.pieces, captured.ledger)]
     return snapshots.restore(0, values, TOPIC)
 
 
