@@ -22,7 +22,6 @@ from tests.integration import dispatch_support, push_support, watchlist_support
 from tests.integration.dispatch_support import (
     OPERATOR,
     command,
-    eventually,
     now_ms,
     start_dispatch_fixture,  # noqa: F401 - pytest finds it by its name
     unit,
@@ -162,9 +161,7 @@ async def test_c17_the_officer_gets_the_details_and_the_look_is_on_the_record(
     world: World, unique: Callable[[str], str]
 ) -> None:
     # given a terminal of the unit that will be asked
-    car = unique("car")
-    await world.dispatch.units(unit(car, jurisdiction=car))
-    terminal = await _connected(world, unique("t"), car)
+    car, terminal = await _patrol(world, unique)
     entry_id = await world.watchlist.listed(PLATE)
 
     # when a vehicle alert goes out
@@ -185,9 +182,7 @@ async def test_c17_a_card_has_its_details_while_they_are_being_written_down(
     world: World, unique: Callable[[str], str]
 ) -> None:
     # given a database in which writing down what was sealed has to wait
-    car = unique("car")
-    await world.dispatch.units(unit(car, jurisdiction=car))
-    terminal = await _connected(world, unique("t"), car)
+    car, terminal = await _patrol(world, unique)
     entry_id = await world.watchlist.listed(PLATE)
     await world.dispatch.sql(
         "CREATE FUNCTION wait_for_test() RETURNS trigger LANGUAGE plpgsql AS "
@@ -255,9 +250,7 @@ async def test_evidence_waits_for_a_watchlist_that_is_away_and_the_alert_does_no
     world: World, unique: Callable[[str], str]
 ) -> None:
     # given a terminal, and watchlist gone
-    car = unique("car")
-    await world.dispatch.units(unit(car, jurisdiction=car))
-    terminal = await _connected(world, unique("t"), car)
+    car, terminal = await _patrol(world, unique)
     entry_id = await world.watchlist.listed(PLATE)
     raised = await world.raised(entry_id, jurisdiction=car)
     assert world.watchlist.service.grpc is not None
@@ -278,9 +271,7 @@ async def test_refusal_7_a_real_withdrawal_reaches_a_connected_terminal_in_secon
     world: World, unique: Callable[[str], str]
 ) -> None:
     # given an accepted alert of a listed entry
-    car = unique("car")
-    await world.dispatch.units(unit(car, jurisdiction=car))
-    terminal = await _connected(world, unique("t"), car)
+    car, terminal = await _patrol(world, unique)
     entry_id = await world.watchlist.listed(PLATE)
     await world.dispatch.raise_alert(await world.raised(entry_id, jurisdiction=car))
     shown = await terminal.alert(lambda each: bool(each.assignment_id))
@@ -302,12 +293,8 @@ async def test_refusal_7_a_real_withdrawal_reaches_a_connected_terminal_in_secon
     assert not cancelled.HasField("details")
 
 
-async def _connected(world: World, terminal_id: str, car: str) -> push_support.TestTerminal:
-    async def known() -> bool:
-        return world.push.service.units.get(car, now_ms()) is not None
-
-    await eventually(known)
-    terminal = world.push.terminal(terminal_id, car)
-    await terminal.connect(world.push.token("wang"))
-    await terminal.caught_up()
-    return terminal
+async def _patrol(world: World, unique: Callable[[str], str]) -> tuple[str, push_support.TestTerminal]:
+    """A unit on shift and its terminal, with an officer signed on."""
+    car = unique("car")
+    await push_support.known_units(world.dispatch, world.push, unit(car, jurisdiction=car))
+    return car, await push_support.connected(world.push, unique("t"), car)
