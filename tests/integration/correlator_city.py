@@ -37,6 +37,13 @@ def token_of(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
+def raised_id(*parts: bytes) -> bytes:
+    """As the wire promises it, computed anew."""
+    return hashlib.blake2b(
+        b"".join(len(part).to_bytes(4, "big") + part for part in parts), digest_size=16
+    ).digest()
+
+
 def _observation_id(text: str) -> bytes:
     return hashlib.blake2b(b"observation" + text.encode(), digest_size=16).digest()
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import httpx
+from correlator_city import PARTITIONS
 
 Environment = Callable[..., dict[str, str]]
 _PARTITIONS = re.compile(r"^alerthub_correlator_partitions ([0-9.]+)$", re.MULTILINE)
@@ -92,3 +94,28 @@ class Correlator:
         """What a scraper reads."""
         async with httpx.AsyncClient() as client:
             return (await client.get(f"{self._url}/metrics")).text
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 90) -> None:
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110 - processes are asked over HTTP
+            await asyncio.sleep(0.1)
+
+
+async def settled(correlators: Sequence[Correlator]) -> None:
+    """Returns once they hold all partitions between them: a ledger is part of a partition's state."""
+
+    async def all_held() -> bool:
+        return sum([await one.partitions() for one in correlators]) == PARTITIONS
+
+    for one in correlators:
+        await one.until_ready()
+    await until(all_held)
+
+
+async def killed_again_and_again(correlator: Correlator, *, times: int) -> None:
+    for _ in range(times):
+        await correlator.until_ready()
+        await asyncio.sleep(random.uniform(0, 1.5))  # noqa: S311 - any moment will do
+        correlator.kill()
+        correlator.start()

@@ -4,14 +4,22 @@ C5)."""
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from correlator_city import DWELL_SECONDS, PARTITIONS, City, Kafka, Reader, alerts_of, batch_of, now_ms
-from correlator_processes import Correlator, Environment
+from correlator_city import (
+    DWELL_SECONDS,
+    PARTITIONS,
+    City,
+    Kafka,
+    Reader,
+    alerts_of,
+    batch_of,
+    now_ms,
+    raised_id,
+)
+from correlator_processes import Correlator, Environment, killed_again_and_again, settled, until
 
 from alerthub.settings import KafkaSettings
 from services.correlator.application import APPLICATION_ID
@@ -57,13 +65,6 @@ async def correlators(
     for one in both:
         one.go_on()
         one.kill()
-
-
-def raised_id(*parts: bytes) -> bytes:
-    """As the wire promises it, computed anew."""
-    return hashlib.blake2b(
-        b"".join(len(part).to_bytes(4, "big") + part for part in parts), digest_size=16
-    ).digest()
 
 
 class Stream:
@@ -122,23 +123,6 @@ async def ledger_of(correlators: list[Correlator]) -> dict[str, int]:
     return sums
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 90) -> None:
-    async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110 - processes are asked over HTTP
-            await asyncio.sleep(0.1)
-
-
-async def settled(correlators: list[Correlator]) -> None:
-    """Returns once they hold all partitions between them: a ledger is part of a partition's state."""
-
-    async def all_held() -> bool:
-        return sum([await one.partitions() for one in correlators]) == PARTITIONS
-
-    for one in correlators:
-        await one.until_ready()
-    await until(all_held)
-
-
 async def nothing_is_left(settings: KafkaSettings) -> None:
     """Returns once all that was sent before is applied and acknowledged, also what other tests left."""
     positions = Positions(settings, topic=OBSERVATIONS, group=APPLICATION_ID)
@@ -172,14 +156,6 @@ async def all_raised(alerts: Reader, stream: Stream) -> set[bytes]:
     return raised
 
 
-async def killed_again_and_again(correlator: Correlator) -> None:
-    for _ in range(KILLS_EACH):
-        await correlator.until_ready()
-        await asyncio.sleep(random.uniform(0, 1.5))  # noqa: S311 - any moment will do
-        correlator.kill()
-        correlator.start()
-
-
 @pytest.mark.timeout(600)
 async def test_twenty_kills_in_a_stream_lose_no_alert_and_invent_none(
     kafka: Kafka, correlators: list[Correlator], unique: Callable[[str], str]
@@ -197,7 +173,7 @@ async def test_twenty_kills_in_a_stream_lose_no_alert_and_invent_none(
         sending = asyncio.create_task(stream.run(ended))
 
         # when each of the two is killed ten times, at random moments after it has begun to work
-        await asyncio.gather(*(killed_again_and_again(one) for one in correlators))
+        await asyncio.gather(*(killed_again_and_again(one, times=KILLS_EACH) for one in correlators))
         ended.set()
         await sending
         await settled(correlators)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import random
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from correlator_city import PARTITIONS, City, Kafka, Reader, alerts_of, batch_of, now_ms, token_of
-from correlator_processes import Correlator, Environment
+from correlator_city import PARTITIONS, City, Kafka, Reader, alerts_of, batch_of, now_ms, raised_id, token_of
+from correlator_processes import Correlator, Environment, killed_again_and_again, settled, until
 
 from alerthub.api.v1 import alert_pb2, common_pb2, observation_pb2, registry_pb2
 from alerthub.domain.versions import ACTIVATION_LEAD_MS
@@ -59,10 +57,7 @@ class TwoDistricts:
         return observation
 
     def alert_id(self, plate: str, city: City, name: str) -> bytes:
-        """As the wire promises it, computed anew."""
-        parts = (self.rule.encode(), token_of(plate).hex().encode(), city.observation_id(name))
-        joined = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-        return hashlib.blake2b(joined, digest_size=16).digest()
+        return raised_id(self.rule.encode(), token_of(plate).hex().encode(), city.observation_id(name))
 
     def of(self, records: list[tuple[bytes, bytes]]) -> list[alert_pb2.AlertRaised]:
         return [one for one in alerts_of(records) if one.rule_id == self.rule]
@@ -96,21 +91,6 @@ async def city(kafka: Kafka, unique: Callable[[str], str]) -> AsyncIterator[TwoD
     yield districts
     # Other tests' correlators would pass on what they read.
     await kafka.publish("rules", districts.rule.encode(), None)
-
-
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 90) -> None:
-    async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110 - processes are asked over HTTP
-            await asyncio.sleep(0.1)
-
-
-async def settled(correlators: list[Correlator]) -> None:
-    async def all_held() -> bool:
-        return sum([await one.partitions() for one in correlators]) == PARTITIONS
-
-    for one in correlators:
-        await one.until_ready()
-    await until(all_held)
 
 
 async def all_applied(settings: KafkaSettings) -> None:
@@ -234,18 +214,11 @@ async def test_kills_in_a_stream_of_pairs_lose_none_and_invent_none(
             tick += 1
             await asyncio.sleep(TICK_SECONDS)
 
-    async def killed_again_and_again(correlator: Correlator) -> None:
-        for _ in range(KILLS_EACH):
-            await correlator.until_ready()
-            await asyncio.sleep(random.uniform(0, 1.5))  # noqa: S311 - any moment will do
-            correlator.kill()
-            correlator.start()
-
     async with kafka.reader("dispatch", "alerts") as alerts:
         sending = asyncio.create_task(run())
 
         # when each of the two is killed again and again
-        await asyncio.gather(*(killed_again_and_again(one) for one in correlators))
+        await asyncio.gather(*(killed_again_and_again(one, times=KILLS_EACH) for one in correlators))
         ended.set()
         await sending
         await settled(correlators)
