@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol, cast
 
 import uvloop
+from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
 
@@ -95,6 +96,7 @@ class SequentialConsumer(driver.Consumer):
         self._first: dict[TP, int] = {}
         self._next: dict[TP, int] = {}
         self._times_back: dict[TP, int] = {}
+        self._stood_at: dict[TP, int] = {}
         self._budget = cast(Budget, cast(Any, self.app).budget)
         self._budget.consumer = self
 
@@ -109,6 +111,7 @@ class SequentialConsumer(driver.Consumer):
         self._first = dict(partitions)
         self._next = dict(self._first)
         self._times_back = {}
+        self._stood_at = {}
 
     def end(self) -> None:
         """Nothing is handed over until the next beginning."""
@@ -156,6 +159,27 @@ class SequentialConsumer(driver.Consumer):
         log.warning("batches_read_again", topic=tp.topic, partition=tp.partition, offset=offset)
         self._next[tp] = offset
         await self.seek_wait({tp: offset})
+
+    async def read_what_was_passed_over(self, expected: Mapping[TP, int]) -> None:
+        """Reads again where more was fetched and the agent stands where it stood at the last call.
+
+        After a rebalance Faust drops what it fetched before its flow goes on, and its streams pass over what
+        reached them before. What follows shows the gap; this is for where nothing does. `expected`: with
+        which offset each agent goes on.
+        """
+        stood_at, self._stood_at = self._stood_at, dict(expected)
+        for tp, offset in expected.items():
+            if stood_at.get(tp) == offset and await self._fetched_up_to(tp) > offset:
+                await self.read_again(tp, offset)
+
+    async def _fetched_up_to(self, tp: TP) -> int:
+        """Exclusive. 0 for a partition that has been taken away."""
+        if tp not in self._next:
+            return 0
+        try:
+            return await self.position(tp) or 0
+        except IllegalStateError:
+            return 0
 
     async def perform_seek(self) -> None:
         """Goes back to what is committed. What follows is handed over again from there."""

@@ -46,6 +46,9 @@ log = logger(__name__)
 _LATE_CHECKPOINTS = 6
 """Not ready when the last checkpoint is older than this many intervals."""
 _START_SECONDS = 60.0
+_PASSED_OVER_SECONDS = 2.0
+"""Between two looks at what agents have not taken: longer than a batch takes, far below the watchdog's
+limit."""
 
 
 class StalledError(Exception):
@@ -93,6 +96,7 @@ class Service:
                 ("checkpoint", self._checkpoint_regularly()),
                 ("watchdog", self._watch_progress()),
                 ("watermarks", self._tell_watermarks()),
+                ("passed-over", self._read_what_was_passed_over()),
                 ("passage-watermarks", self._tell_second_agents()),
                 ("reference", self._leave_reference_to_reference_counts()),
             )
@@ -296,6 +300,23 @@ class Service:
                 )
                 # Nobody waits for it: the next one says the same and more.
                 send(instance.encode(), told.SerializeToString())
+
+    async def _read_what_was_passed_over(self) -> None:
+        """What waits for the gate was not passed over."""
+        while True:
+            await asyncio.sleep(_PASSED_OVER_SECONDS)
+            if self.replicas.closed_because() is None:
+                await self._consumer().read_what_was_passed_over(
+                    {
+                        TP(topic, number): working.expected(number)
+                        for topic, working in (
+                            (OBSERVATIONS, self.working),
+                            (PASSAGES, self.working_passages),
+                        )
+                        if working.open
+                        for number in working.partitions
+                    }
+                )
 
     async def _tell_second_agents(self) -> None:
         """How far this worker's sources are, while a cross-district rule is in force (C7)."""

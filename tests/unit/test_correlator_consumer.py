@@ -62,13 +62,22 @@ class Fetched:
         monkeypatch.setattr(driver.Consumer, "getmany", self._getmany)
         monkeypatch.setattr(consumer, "seek_wait", self._seek_wait)
         monkeypatch.setattr(consumer, "callback", self._take)
+        monkeypatch.setattr(consumer, "position", self._position)
+        self._fetched_up_to = 0
 
     async def _getmany(self, _: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         for offset in self._lists.pop(0):
+            self._fetched_up_to = offset + 1
             yield PARTITION, cast(ConsumerMessage, SimpleNamespace(offset=offset, value=b""))
 
     async def _seek_wait(self, partitions: Mapping[TP, int]) -> None:
         self.sent_back_to.extend(partitions.values())
+
+    async def _position(self, _: TP) -> int:
+        return self._fetched_up_to
+
+    def dropped_by_faust(self, *, up_to: int) -> None:
+        self._fetched_up_to = up_to
 
     async def handed_over(self, *offsets: int) -> list[int]:
         self._lists.append(list(offsets))
@@ -109,6 +118,50 @@ async def test_a_gap_is_read_again_and_nothing_after_it_is_handed_over_before(
     assert fetched.sent_back_to == [6]
     assert await fetched.handed_over(6, 7, 8) == [6, 7, 8]
     assert fetched.sent_back_to == [6]
+
+
+async def test_what_streams_passed_over_is_read_again_though_nothing_follows(
+    consumer: SequentialConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given two batches that were handed over, and an agent that has neither
+    fetched = Fetched(consumer, monkeypatch)
+    consumer.begin({PARTITION: 5})
+    assert await fetched.handed_over(5, 6) == [5, 6]
+    await consumer.read_what_was_passed_over({PARTITION: 5})
+    assert fetched.sent_back_to == []
+
+    # when it stands there still
+    await consumer.read_what_was_passed_over({PARTITION: 5})
+
+    # then they come again
+    assert fetched.sent_back_to == [5]
+    assert await fetched.handed_over(5, 6) == [5, 6]
+
+
+async def test_what_faust_fetched_and_dropped_is_read_again_though_nothing_follows(
+    consumer: SequentialConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched = Fetched(consumer, monkeypatch)
+    consumer.begin({PARTITION: 5})
+    fetched.dropped_by_faust(up_to=7)
+
+    for _ in range(2):
+        await consumer.read_what_was_passed_over({PARTITION: 5})
+
+    assert fetched.sent_back_to == [5]
+
+
+async def test_an_agent_that_goes_on_is_left_alone(
+    consumer: SequentialConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched = Fetched(consumer, monkeypatch)
+    consumer.begin({PARTITION: 5})
+    assert await fetched.handed_over(5, 6) == [5, 6]
+
+    for expected in (5, 6, 7, 7):
+        await consumer.read_what_was_passed_over({PARTITION: expected})
+
+    assert fetched.sent_back_to == []
 
 
 async def test_what_was_handed_over_is_not_handed_over_again(
