@@ -90,7 +90,10 @@ class Terminal:
     async def run(self) -> None:
         """Connects again and again until cancelled."""
         while True:
-            with contextlib.suppress(grpc.aio.AioRpcError, TimeoutError, ConnectionError):
+            # InvalidStateError: the stream had ended before it was written to.
+            with contextlib.suppress(
+                grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError, ConnectionError
+            ):
                 await self._connect()
             self.steady.clear()
             await asyncio.sleep(self._chance.uniform(0.2, 2.0))

@@ -7,6 +7,7 @@ anybody is told of it (C10). Commands wait in the outbox and go out again after 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import uuid
 from collections.abc import Callable
@@ -65,6 +66,13 @@ def wait_before_try(failures: int, share: float) -> float:
     """Seconds to wait after `failures` failed tries in a row; `share` is random in 0 to 1."""
     longest = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** min(failures, 16))
     return longest * (0.5 + 0.5 * share)
+
+
+async def _write(stream: Any, message: TerminalMessage) -> None:
+    """Writes, or does nothing where the stream has ended: why it did comes to who reads, after what the hub
+    sent before, and an unanswered command goes out again on the next stream."""
+    with contextlib.suppress(asyncio.InvalidStateError):
+        await stream.write(message)
 
 
 class TerminalClient:
@@ -184,7 +192,7 @@ class TerminalClient:
     async def _converse(self, stream: Any, token: OfficerToken) -> None:
         sign_on = self._command(str(uuid.uuid4()))
         sign_on.sign_on.CopyFrom(SignOn(officer_token=token.text, resume_token=self._resume_token))
-        await stream.write(sign_on)
+        await _write(stream, sign_on)
         writer: asyncio.Task[None] | None = None
         try:
             while True:
@@ -211,7 +219,7 @@ class TerminalClient:
         while True:
             self._outbox.changed.clear()
             for command in await self._outbox.unanswered(after=sent):
-                await stream.write(command.message)
+                await _write(stream, command.message)
                 sent = command.sequence
             until_renewal = max(0.0, self._session.milliseconds_until_renewal(token) / 1000)
             try:
@@ -229,7 +237,7 @@ class TerminalClient:
             return token
         renewal = self._command(str(uuid.uuid4()))
         renewal.renew_token.CopyFrom(RenewToken(officer_token=fresh.text))
-        await stream.write(renewal)
+        await _write(stream, renewal)
         return fresh
 
     # What the hub says.

@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
+import pytest
 
 from alerthub.api.v1 import patrol_pb2_grpc
 from alerthub.api.v1.alert_pb2 import (
@@ -253,6 +255,51 @@ async def test_a_repeat_after_a_reconnection_is_shown_and_receipted_once_c10(tmp
         receipts = [event.alert_id for event in terminal.events if isinstance(event, CommandAnswered)]
     assert shown == ["a1", "a2"]
     assert receipts == ["a1", "a2"]
+
+
+class EndedStream:
+    """A stream that has ended, with messages that came before: gRPC gives them, and takes nothing more."""
+
+    def __init__(self) -> None:
+        pushes = [AlertPush(alert=Alert(alert_id=name, version=1), assignment_id=name) for name in "ab"]
+        self._messages = [
+            HubMessage(welcome=Welcome(unit_id="u1")),
+            *(HubMessage(alert=push) for push in pushes),
+        ]
+        self._refused = asyncio.Event()
+
+    async def write(self, message: TerminalMessage) -> None:
+        if message.WhichOneof("message") != "sign_on":
+            self._refused.set()
+            raise asyncio.InvalidStateError("RPC already finished.")
+
+    async def read(self) -> Any:
+        if len(self._messages) == 1:
+            await self._refused.wait()
+        return self._messages.pop(0) if self._messages else grpc.aio.EOF
+
+    def cancel(self) -> None:
+        pass
+
+
+async def test_a_stream_that_ends_while_its_last_messages_are_taken_is_made_anew_s2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given streams that are over, the receipts of which nobody takes any more.
+    opened: asyncio.Queue[EndedStream] = asyncio.Queue()
+
+    def connect() -> EndedStream:
+        stream = EndedStream()
+        opened.put_nowait(stream)
+        return stream
+
+    monkeypatch.setattr(patrol_pb2_grpc, "PatrolServiceStub", lambda _: SimpleNamespace(Connect=connect))
+    # When the terminal takes what came before, then it says that the stream is over, and connects again:
+    # there it is told why.
+    async with terminal_on("127.0.0.1:1", tmp_path / "t.db") as terminal, asyncio.timeout(10):
+        await opened.get()
+        await opened.get()
+    assert terminal.names()[:4] == ["connected", "alert_shown", "alert_shown", "disconnected"]
 
 
 async def test_an_unanswered_command_is_sent_again_with_the_same_command_id_c14(tmp_path: Path) -> None:
