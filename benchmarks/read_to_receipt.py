@@ -40,14 +40,25 @@ from alerthub.terminal.events import CommandAnswered, ScreenChanged
 from alerthub.terminal.screen_state import ChangeKind
 from benchmarks import _hub
 
-RATES = (600, 2_000)
-SECONDS = 40.0
+ALERTS = 160
+"""Of each load."""
 WARM_UP_SECONDS = 5.0
-ALERTS_PER_SECOND = 4
 GOAL_P99_MS = 200
 OUTAGE_OBSERVATIONS = 600 * 3_600
 """An hour of the reference city's average."""
 PARTITIONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What comes a second."""
+
+    observations: int
+    alerts: int
+    """One listed plate in 10,000, as correlator_throughput has it, would be 0.06 and 0.2."""
+
+
+LOADS = (Load(600, 1), Load(600, 4), Load(2_000, 1), Load(2_000, 4))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +102,10 @@ async def _run(folder: Path) -> None:
     try:
         facts = await hub.start()
         account = account_with(bootstrap_accounts(facts.folder.accounts_file), "ROLE_OFFICER")
-        groups = {rate: [f"camera-{rate}-{number}" for number in range(rate // 14)] for rate in RATES}
+        groups = {
+            rate: [f"camera-{rate}-{number}" for number in range(rate // 14)]
+            for rate in dict.fromkeys(load.observations for load in LOADS)
+        }
         cameras = [camera for group in groups.values() for camera in group]
         tls, codes = await _hub.prepare(facts, cameras=cameras, officer=account.name, folder=folder)
         for number, (officer, code) in enumerate(zip(officers, codes, strict=True)):
@@ -105,8 +119,8 @@ async def _run(folder: Path) -> None:
             )
             await officer.confirmed()
         answering = [asyncio.create_task(_answer(officer)) for officer in officers]
-        for rate in RATES:
-            await _at(rate, facts, officers, tls, groups[rate])
+        for load in LOADS:
+            await _at(load, facts, officers, tls, groups[load.observations])
         for task in answering:
             task.cancel()
         await _catch_up(facts, cameras)
@@ -117,23 +131,24 @@ async def _run(folder: Path) -> None:
 
 
 async def _at(
-    rate: int, facts: HubFacts, officers: list[Officer], tls: TlsSettings, cameras: list[str]
+    load: Load, facts: HubFacts, officers: list[Officer], tls: TlsSettings, cameras: list[str]
 ) -> None:
-    listed = _hub.random_plates(int(SECONDS * ALERTS_PER_SECOND))
+    listed = _hub.random_plates(ALERTS)
     await _hub.list_vehicles(facts, listed)
     # Learnt clocks, open connections and filled caches are part of ordinary running.
     warm = _hub.EdgeServer(facts, tls)
-    await warm.run(cameras=cameras, rate=rate, seconds=WARM_UP_SECONDS, listed=[])
+    await warm.run(cameras=cameras, rate=load.observations, seconds=WARM_UP_SECONDS, listed=[])
     before = _metrics(facts, "gateway")
     edge = _hub.EdgeServer(facts, tls)
     began = time.monotonic()
-    await edge.run(cameras=cameras, rate=rate, seconds=SECONDS, listed=listed)
+    await edge.run(cameras=cameras, rate=load.observations, seconds=ALERTS / load.alerts, listed=listed)
     seconds = time.monotonic() - began
     after = _metrics(facts, "gateway")
     ways = await _ways(officers, edge, len(listed))
     totals = sorted(way.receipt - way.sent for way in ways)
     sys.stdout.write(
-        f"\n{edge.sent / seconds:.0f} observations/s asked for {rate}, {len(ways)} alerts sent at once, ms:\n"
+        f"\n{edge.sent / seconds:.0f} observations/s asked for {load.observations},"
+        f" {len(ways)} alerts sent at once, {load.alerts} a second, ms:\n"
         f"  {'hop':<18} {'p50':>8} {'p99':>8} {'max':>8}\n"
     )
     for name, values in zip(Way.HOPS, zip(*(way.hops() for way in ways), strict=True), strict=True):
