@@ -50,6 +50,7 @@ LONGEST_WAIT_SECONDS = 10.0
 at once after an outage."""
 LOST_AFTER_SECONDS = 15.0
 """Without any message for this long the connection is given up and made anew; heartbeats come every 5 s."""
+RENEWAL_RETRY_SECONDS = 2.0
 _LOOK_EVERY_SECONDS = 0.5
 _GRANTED = "an officer and a certificate that the hub accepts"
 _REFUSED = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
@@ -214,31 +215,40 @@ class TerminalClient:
                 await asyncio.gather(writer, return_exceptions=True)
 
     async def _send(self, stream: Any, token: OfficerToken) -> None:
-        """Sends the outbox in order, from its start on this stream, and a fresh token when it is time."""
+        """Sends the outbox in order, from its start on this stream, and each fresh token once it is there: a
+        sign-in takes the registry a while, and no receipt waits for it."""
+        renewing = self._renewing(token)
         sent = 0
-        while True:
-            self._outbox.changed.clear()
-            for command in await self._outbox.unanswered(after=sent):
-                await _write(stream, command.message)
-                sent = command.sequence
-            until_renewal = max(0.0, self._session.milliseconds_until_renewal(token) / 1000)
-            try:
-                async with asyncio.timeout(until_renewal):
-                    await self._outbox.changed.wait()
-            except TimeoutError:
-                token = await self._renew(stream, token)
-
-    async def _renew(self, stream: Any, token: OfficerToken) -> OfficerToken:
         try:
-            fresh = await self._session.token()
-        except (Retry, NotAllowed):
-            # The held token is good for a while yet; the hub ends the stream when it is not.
-            await asyncio.sleep(FIRST_WAIT_SECONDS * 10)
-            return token
-        renewal = self._command(str(uuid.uuid4()))
-        renewal.renew_token.CopyFrom(RenewToken(officer_token=fresh.text))
-        await _write(stream, renewal)
-        return fresh
+            while True:
+                self._outbox.changed.clear()
+                for command in await self._outbox.unanswered(after=sent):
+                    await _write(stream, command.message)
+                    sent = command.sequence
+                if renewing.done():
+                    fresh = renewing.result()
+                    renewal = self._command(str(uuid.uuid4()))
+                    renewal.renew_token.CopyFrom(RenewToken(officer_token=fresh.text))
+                    await _write(stream, renewal)
+                    renewing = self._renewing(fresh)
+                await self._outbox.changed.wait()
+        finally:
+            renewing.cancel()
+
+    def _renewing(self, token: OfficerToken) -> asyncio.Task[OfficerToken]:
+        """Has the token that follows `token`, when it is time; wakes `_send` then."""
+        renewing = asyncio.create_task(self._renewed(token))
+        renewing.add_done_callback(lambda _: self._outbox.changed.set())
+        return renewing
+
+    async def _renewed(self, token: OfficerToken) -> OfficerToken:
+        await asyncio.sleep(max(0.0, self._session.milliseconds_until_renewal(token) / 1000))
+        while True:
+            try:
+                return await self._session.token()
+            except (Retry, NotAllowed):
+                # The held token is good for a while yet; the hub ends the stream when it is not.
+                await asyncio.sleep(RENEWAL_RETRY_SECONDS)
 
     # What the hub says.
 

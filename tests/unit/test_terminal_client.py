@@ -102,10 +102,13 @@ class SignedIn(OfficerSession):
         self.tokens = 0
         self.reachable = True
         self.life_ms = 300_000
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def _sign_in(self) -> OfficerToken:
         if not self.reachable:
             raise Retry("the registry did not answer")
+        await self.answers.wait()
         self.tokens += 1
         return OfficerToken(f"token-{self.tokens}", self.life_ms)
 
@@ -398,6 +401,20 @@ async def test_the_officer_s_token_is_renewed_before_it_ends(tmp_path: Path) -> 
         first = (await hub.hears("sign_on")).sign_on.officer_token
         fresh = (await hub.hears("renew_token")).renew_token.officer_token
     assert (first, fresh) == ("token-1", "token-2")
+
+
+async def test_a_receipt_does_not_wait_for_a_renewal_that_takes_long(tmp_path: Path) -> None:
+    async with hub_on() as (hub, address), terminal_on(address, tmp_path / "t.db") as terminal:
+        # Given a token that is renewed as soon as the officer is signed on, and a registry that is busy.
+        terminal.session.life_ms = 1
+        await hub.hears("sign_on")
+        terminal.session.answers.clear()
+        hub.welcomes()
+        # When an alert comes meanwhile, its receipt goes out, and the fresh token once it is there.
+        hub.pushes("a1")
+        assert (await hub.hears("receipt")).receipt.alert_id == "a1"
+        terminal.session.answers.set()
+        await hub.hears("renew_token")
 
 
 async def test_waits_between_tries_grow_are_bounded_and_differ() -> None:
