@@ -6,6 +6,7 @@ The password stays in the memory of the process for the shift; nothing writes it
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ from alerthub.domain.errors import NotAllowed, Retry
 AUDIENCE = "push"
 RENEW_BEFORE_END_MS = 90_000
 """How long before its end a token is renewed: room for several tries at an unreachable registry."""
+RENEWAL_SPREAD_MS = 60_000
+"""Each token is renewed up to so much earlier, at random: officers whose shift began together do not sign in
+together again, since a password costs the registry a tenth of a second of a core."""
 _DEADLINE_SECONDS = 10.0
 _FINAL = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
 
@@ -29,6 +33,8 @@ class OfficerToken:
 
     text: str
     expires_at_ms: int
+    renewed_early_ms: int = 0
+    """How long before it has to be."""
 
     def __repr__(self) -> str:
         """Without the token: representations end up in logs and errors."""
@@ -67,7 +73,7 @@ class OfficerSession:
 
     def milliseconds_until_renewal(self, token: OfficerToken) -> int:
         """How long `token` is used before a new one is fetched; not positive: now."""
-        return token.expires_at_ms - RENEW_BEFORE_END_MS - self._now_ms()
+        return token.expires_at_ms - RENEW_BEFORE_END_MS - token.renewed_early_ms - self._now_ms()
 
     def discard(self, token: OfficerToken) -> None:
         """The hub did not take `token`: the next call signs in again."""
@@ -84,4 +90,8 @@ class OfficerSession:
                 if error.code() in _FINAL:
                     raise NotAllowed("account", "an account and password that the registry accepts") from None
                 raise Retry(f"the registry did not answer the sign-in: {error.code().name}") from None
-        return OfficerToken(response.token, response.expires_at_ms)
+        return OfficerToken(
+            response.token,
+            response.expires_at_ms,
+            random.randrange(RENEWAL_SPREAD_MS),  # noqa: S311 - a time, and no secret
+        )

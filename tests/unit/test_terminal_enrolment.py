@@ -24,7 +24,7 @@ from alerthub.domain.errors import Conflict, NotAllowed, NotFound, Retry
 from alerthub.embedded.folder import HubFolder
 from alerthub.provision import pki
 from alerthub.terminal.enrolment import enrol, load_identity
-from alerthub.terminal.session import RENEW_BEFORE_END_MS, OfficerSession, OfficerToken
+from alerthub.terminal.session import RENEW_BEFORE_END_MS, RENEWAL_SPREAD_MS, OfficerSession, OfficerToken
 
 CODE = "ABCD-EFGH"
 NOW = 1_780_000_000_000
@@ -147,9 +147,9 @@ async def test_a_server_of_another_authority_learns_no_code(hub: Hub, tmp_path: 
 async def test_a_token_is_for_push_and_is_used_until_it_is_time_to_renew(hub: Hub) -> None:
     session = hub.session()
     first = await session.token()
-    hub.now_ms[0] = NOW + 300_000 - RENEW_BEFORE_END_MS - 1
+    hub.now_ms[0] = NOW + 300_000 - RENEW_BEFORE_END_MS - RENEWAL_SPREAD_MS
     assert await session.token() == first
-    hub.now_ms[0] += 1
+    hub.now_ms[0] = NOW + 300_000 - RENEW_BEFORE_END_MS
     assert (await session.token()).text == "token-2"
     assert {each.audience for each in hub.registry.sign_ins} == {"push"}
 
