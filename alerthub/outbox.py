@@ -20,6 +20,7 @@ from prometheus_client import Counter, Gauge
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     DateTime,
     Identity,
     LargeBinary,
@@ -27,7 +28,6 @@ from sqlalchemy import (
     Table,
     Text,
     func,
-    select,
     text,
 )
 from sqlalchemy.exc import SQLAlchemyError
@@ -243,16 +243,13 @@ class OutboxRelay:
         """Sends one batch; True when there may be more. The lock ends with the transaction."""
         began_ms = self._now_ms()
         async with transaction(self._engine) as connection:
-            # A deletion that a crash takes back is sent again, which changes nothing: not worth a disk flush.
-            elected = await connection.scalar(
-                select(
-                    func.pg_try_advisory_xact_lock(LOCK), func.set_config("synchronous_commit", "off", True)
-                )
-            )
-            if not elected:
-                return False
             taken = await connection.execute(_TAKE, {"rows": _BATCH_ROWS, "bytes": self._batch_bytes})
-            rows = sorted(taken.all(), key=lambda row: row.row_number)
+            found = taken.all()
+            if not found[0].elected:
+                return False
+            rows = sorted(
+                (row for row in found if row.row_number is not None), key=lambda row: row.row_number
+            )
             _unsent.set(rows[0].waiting if rows else 0)
             if rows:
                 # What the broker does not take raises, and the rows are back.
@@ -277,17 +274,29 @@ _ENQUEUE = text(
     "CAST(:versions AS bigint[])) RETURNING pg_notify(:channel || current_schema(), '')"
 )
 
+
+def _written_out(expression: ColumnElement[int]) -> str:
+    return str(expression.compile(compile_kwargs={"literal_binds": True}))
+
+
 _TAKE = text(
-    "WITH oldest AS (SELECT row_number, coalesce(octet_length(value), 0) AS size FROM outbox "
-    "ORDER BY row_number LIMIT :rows), "
+    # A deletion that a crash takes back is sent again, which changes nothing: not worth a disk flush.
+    "WITH candidate AS MATERIALIZED (SELECT "  # noqa: S608 - nothing in it comes from outside
+    f"{_written_out(func.pg_try_advisory_xact_lock(LOCK))} AS elected, "
+    "set_config('synchronous_commit', 'off', true) AS setting), "
+    "oldest AS (SELECT row_number, coalesce(octet_length(value), 0) AS size FROM outbox "
+    "WHERE (SELECT elected FROM candidate) ORDER BY row_number LIMIT :rows), "
     "measured AS (SELECT row_number, sum(size) OVER (ORDER BY row_number) AS bytes, "
-    "row_number() OVER (ORDER BY row_number) AS place FROM oldest) "
-    "DELETE FROM outbox USING measured WHERE outbox.row_number = measured.row_number "
+    "row_number() OVER (ORDER BY row_number) AS place FROM oldest), "
+    "taken AS (DELETE FROM outbox USING measured WHERE outbox.row_number = measured.row_number "
     # The first one always, or it would wait for ever.
     "AND (bytes <= :bytes OR place = 1) "
-    "RETURNING outbox.*, (SELECT count(*) FROM oldest) AS waiting"
+    "RETURNING outbox.*, (SELECT count(*) FROM oldest) AS waiting) "
+    "SELECT elected, taken.* FROM candidate LEFT JOIN taken ON true"
 )
-"""Takes the oldest rows that fit into a batch. What the transaction does not commit is there again."""
+"""Elects, and takes the oldest rows that fit into a batch; one row without a number where there are none.
+What the transaction does not commit is there again. What the instance that was elected before took and
+committed meanwhile, this statement may still see, but not delete."""
 
 
 async def send_in_order(

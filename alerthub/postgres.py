@@ -178,6 +178,20 @@ async def transaction(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     Raises Retry when the database does not answer or asks to try again. When the commit itself is not
     answered its result is unknown, so commands carry an id and a repeat of one changes nothing.
     """
+    async with _connected(database) as connection, connection.begin():
+        yield connection
+
+
+@asynccontextmanager
+async def reading(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """For one statement that reads: it is its own transaction, a third of the round trips of `transaction`.
+    Raises Retry as that does."""
+    async with _connected(database.execution_options(isolation_level="AUTOCOMMIT")) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def _connected(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     connection = database.connect()
     try:
         await connection.start()
@@ -186,8 +200,7 @@ async def transaction(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
             raise Retry("the database does not answer") from None
         raise
     try:
-        async with connection.begin():
-            yield connection
+        yield connection
     except (SQLAlchemyError, TimeoutError) as error:
         if is_transient(error):
             raise Retry("the database did not answer, or asked to try again") from None

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from alerthub.api.v1 import alert_pb2
 from alerthub.domain import alerts as domain
 from alerthub.domain.alerts import AssignmentStatus, OutcomeKind, Policy, Status
 from alerthub.domain.deadlines import DeadlineKind, Waiting
@@ -88,6 +89,17 @@ class NewSighting:
     needs_confirmation: bool
     picture_missing_reason: str
     body: bytes
+
+
+def sighting_of(
+    body: bytes, *, needs_confirmation: bool, has_picture: bool, picture_missing_reason: str
+) -> alert_pb2.Sighting:
+    """The sighting of a row, as it goes onto the wire."""
+    message = alert_pb2.Sighting.FromString(body)
+    message.needs_confirmation = needs_confirmation
+    message.has_picture = has_picture
+    message.picture_missing_reason = picture_missing_reason
+    return message
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from alerthub.domain import alert_life
 from alerthub.domain.errors import Refuse, Retry
 from alerthub.evidence import EvidenceStore
 from alerthub.grpc_errors import error_of
-from alerthub.postgres import sql, transaction
+from alerthub.postgres import reading, sql, transaction
 from alerthub.telemetry import logger
 from services.dispatch.metrics import SEALINGS
 from services.dispatch.rows import NewSealing
@@ -256,7 +256,7 @@ class Sealing:
 
     async def newest(self, alert_id: str, *, confirmed_only: bool) -> SealedEvidence:
         """The evidence to show: for a unit of what is confirmed only, for the office first what waits."""
-        async with transaction(self._database) as connection:
+        async with reading(self._database) as connection:
             row = (
                 await connection.execute(
                     sql(

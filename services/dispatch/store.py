@@ -25,6 +25,7 @@ from services.dispatch.rows import (
     assignment_of,
     assignment_values,
     inserted_values,
+    sighting_of,
     stored_alert,
     updated_values,
 )
@@ -177,21 +178,27 @@ class Store:
 
     async def newest_sightings(self, alert_ids: Iterable[str]) -> dict[str, list[alert_pb2.Sighting]]:
         """The newest sightings of each alert, oldest first."""
+        wanted = list(alert_ids)
+        if not wanted:
+            return {}
         rows = await self._rows(
             "SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY alert_id ORDER BY "
             "added_version DESC) AS rank "
             "FROM sighting WHERE alert_id = ANY(:ids)) AS ranked WHERE rank <= :newest ORDER BY "
             "added_version",
-            ids=list(alert_ids),
+            ids=wanted,
             newest=NEWEST_SIGHTINGS,
         )
         found: dict[str, list[alert_pb2.Sighting]] = defaultdict(list)
         for row in rows:
-            message = alert_pb2.Sighting.FromString(row.body)
-            message.needs_confirmation = row.needs_confirmation
-            message.has_picture = row.has_picture
-            message.picture_missing_reason = row.picture_missing_reason
-            found[row.alert_id].append(message)
+            found[row.alert_id].append(
+                sighting_of(
+                    row.body,
+                    needs_confirmation=row.needs_confirmation,
+                    has_picture=row.has_picture,
+                    picture_missing_reason=row.picture_missing_reason,
+                )
+            )
         return found
 
     async def insert_deadlines(self, rows: Sequence[tuple[str, Waiting, int]]) -> None:

@@ -26,9 +26,9 @@ from alerthub.tracing import Traces
 from services.dispatch import spans
 from services.dispatch.fleet import Fleet
 from services.dispatch.metrics import EVENTS
-from services.dispatch.rows import NewSealing, NewSighting, StoredAlert
+from services.dispatch.rows import NewSealing, NewSighting, StoredAlert, sighting_of
 from services.dispatch.store import Store
-from services.dispatch.wire import Facts, alert_message, event_message
+from services.dispatch.wire import NEWEST_SIGHTINGS, Facts, alert_message, event_message
 
 ACTOR = "service:dispatch"
 ENTRY_ENDED = "the watchlist entry has ended"
@@ -243,7 +243,7 @@ class Work:
     async def _publish(self) -> None:
         if not self._events:
             return
-        sightings = await self.store.newest_sightings(self._changed)
+        sightings = await self._newest_sightings()
         await audit.record_all(
             self.connection,
             [
@@ -260,6 +260,21 @@ class Work:
         await outbox.enqueue_all(self.connection, [self._message(event, sightings) for event in self._events])
         for event in self._events:
             EVENTS.labels(event.kind.value).inc()
+
+    async def _newest_sightings(self) -> Mapping[str, Sequence[Sighting]]:
+        """Of the changed alerts. Those of a new one are all of this work, and need no look into the table."""
+        found = await self.store.newest_sightings(each for each in self._changed if each not in self._new)
+        for each in self._sightings:
+            if each.alert_id in self._new:
+                found.setdefault(each.alert_id, []).append(
+                    sighting_of(
+                        each.body,
+                        needs_confirmation=each.needs_confirmation,
+                        has_picture=False,
+                        picture_missing_reason=each.picture_missing_reason,
+                    )
+                )
+        return {alert_id: some[-NEWEST_SIGHTINGS:] for alert_id, some in found.items()}
 
     def _message(self, event: domain.Event, sightings: Mapping[str, Sequence[Sighting]]) -> outbox.Message:
         alert_id = event.alert.alert_id

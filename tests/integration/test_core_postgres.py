@@ -51,6 +51,18 @@ async def test_a_second_start_migrates_nothing(
         assert await connection.scalar(text("SELECT count(*) FROM thing")) == 1
 
 
+async def test_a_statement_that_only_reads_holds_no_transaction(database: AsyncEngine) -> None:
+    # Given a statement on a connection for reading, whose server process is known.
+    async with postgres.reading(database) as connection:
+        process = await connection.scalar(text("SELECT pg_backend_pid()"))
+        # When another looks, then the first has ended its transaction already.
+        async with postgres.reading(database) as other:
+            state = await other.scalar(
+                text("SELECT state FROM pg_stat_activity WHERE pid = :process"), {"process": process}
+            )
+    assert state == "idle"
+
+
 async def test_a_role_sees_its_own_schema_only(
     database: AsyncEngine, postgres_settings: Callable[[str], PostgresSettings]
 ) -> None:
