@@ -152,7 +152,7 @@ async def alert_key_of(connection: AsyncConnection, alert_id: str) -> AlertKey |
 
 async def keep_alert_key(connection: AsyncConnection, proposed: AlertKey, *, now_ms: int) -> AlertKey:
     """Keeps the key unless the alert has one already; returns the one that it has."""
-    await connection.execute(
+    kept = await connection.scalar(
         postgres_insert(alert_key)
         .values(
             alert_id=proposed.alert_id,
@@ -162,9 +162,11 @@ async def keep_alert_key(connection: AsyncConnection, proposed: AlertKey, *, now
             made_at_ms=now_ms,
         )
         .on_conflict_do_nothing()
+        .returning(alert_key.c.alert_id)
     )
-    kept = await alert_key_of(connection, proposed.alert_id)
-    return proposed if kept is None else kept
+    if kept is not None:
+        return proposed
+    return await alert_key_of(connection, proposed.alert_id) or proposed
 
 
 async def opened_at(
