@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alerthub import postgres
 from alerthub.domain.errors import Retry
@@ -17,6 +18,7 @@ from alerthub.embedded.postgres_node import PostgresNode
 from alerthub.settings import PostgresSettings
 
 CANARY = "冀RA8HK52"
+Connected = Callable[[AsyncEngine], AbstractAsyncContextManager[AsyncConnection]]
 
 
 @pytest.fixture
@@ -83,9 +85,12 @@ async def test_a_role_sees_its_own_schema_only(
     ],
     ids=["detail of a constraint", "message of a cast", "argument that the driver refuses"],
 )
-async def test_a_database_error_tells_no_value(database: AsyncEngine, statement: str, value: str) -> None:
+@pytest.mark.parametrize("connected", [postgres.transaction, postgres.reading])
+async def test_a_database_error_tells_no_value(
+    database: AsyncEngine, connected: Connected, statement: str, value: str
+) -> None:
     with pytest.raises(DBAPIError) as refused:
-        async with postgres.transaction(database) as connection:
+        async with connected(database) as connection:
             await connection.execute(text(statement), {"value": value})
     told = "".join(traceback.format_exception(refused.value)) + repr(refused.value)
     assert CANARY not in told
