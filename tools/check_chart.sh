@@ -14,7 +14,7 @@ for values in charts/alerthub/ci/*.yaml; do
         && "$helm" template alerthub charts/alerthub --values "$values" 2>"$folder/said" >"$folder/rendered.yaml" \
         || { echo "$values:"; cat "$folder/said"; exit 1; }
     for version in 1.29 1.37; do
-        # Warned of are kinds that Kubernetes does not have by itself; tests/unit/test_chart_manifests.py knows all of them.
+        # Warned of are kinds that Kubernetes does not have by itself; tests/contract/test_chart_manifests.py knows all of them.
         .venv/bin/kubernetes-validate --strict --quiet --no-warn --kubernetes-version "$version" "$folder/rendered.yaml"
     done
 done

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path += [str(ROOT / "tests" / "unit"), str(ROOT / "tools")]
+sys.path += [str(ROOT / "tests" / "contract"), str(ROOT / "tools")]
 
 import build_kubernetes  # noqa: E402
 from cluster import Cluster  # noqa: E402
