@@ -80,6 +80,7 @@ class TerminalStream:
         self._load = load
         self._deliveries = deliveries
         self._queue: asyncio.Queue[TailedEvent | patrol_pb2.CommandAnswer | None] = asyncio.Queue()
+        self._positions: asyncio.Queue[patrol_pb2.TerminalMessage] = asyncio.Queue()
         self._end: End | None = None
         self._held: set[str] = set()
         self._gone: set[str] = set()
@@ -285,34 +286,62 @@ class TerminalStream:
     # From the terminal
 
     async def read(self, messages: AsyncIterator[patrol_pb2.TerminalMessage]) -> None:
-        """Takes the terminal's commands in order until it hangs up. Each is answered once the hub has it."""
-        async for message in messages:
-            kind = message.WhichOneof("message")
-            if kind == "sign_on":
-                raise Refuse("sign_on", "once, as the first message of a stream")
-            if kind == "renew_token":
-                answer = self._renew(message)
-            else:
-                answer = await self._commands.carry_out(
-                    message,
-                    terminal_id=self.terminal_id,
-                    unit_id=self.unit_id,
-                    officer=self.officer.name,
-                    span=self._answered(kind or "", message),
-                )
-            self._queue.put_nowait(answer)
-            await self._room()
+        """Takes the terminal's commands in order until it hangs up. Each is answered once the hub has it;
+        positions, which go to Kafka, hold up no other while that is away."""
+        reporting = asyncio.create_task(self._report(), name="terminal-positions")
+        reporting.add_done_callback(self._report_ended)
+        try:
+            async for message in messages:
+                kind = message.WhichOneof("message")
+                if kind == "sign_on":
+                    raise Refuse("sign_on", "once, as the first message of a stream")
+                if kind == "report_position":
+                    self._positions.put_nowait(message)
+                elif kind == "renew_token":
+                    self._queue.put_nowait(self._renew(message))
+                else:
+                    self._queue.put_nowait(await self._carried_out(message, self._answered(message)))
+                await self._room()
+        finally:
+            reporting.cancel()
+            await asyncio.gather(reporting, return_exceptions=True)
         self.end(End("hung_up", ""))
 
-    def _answered(self, kind: str, message: patrol_pb2.TerminalMessage) -> SpanContext | None:
-        if self._deliveries is None or kind == "report_position":
+    async def _report(self) -> None:
+        while True:
+            self._queue.put_nowait(await self._carried_out(await self._positions.get(), None))
+
+    def _report_ended(self, reporting: asyncio.Task[None]) -> None:
+        """The terminal sends again on its next stream what was not answered."""
+        error = None if reporting.cancelled() else reporting.exception()
+        if isinstance(error, Retry):
+            self.end(End("position_not_taken", error.reason))
+        elif error is not None:
+            log.error("positions_not_reported", exc_info=error)
+            self.end(End("position_not_taken", "an internal error"))
+
+    async def _carried_out(
+        self, message: patrol_pb2.TerminalMessage, span: SpanContext | None
+    ) -> patrol_pb2.CommandAnswer:
+        return await self._commands.carry_out(
+            message,
+            terminal_id=self.terminal_id,
+            unit_id=self.unit_id,
+            officer=self.officer.name,
+            span=span,
+        )
+
+    def _answered(self, message: patrol_pb2.TerminalMessage) -> SpanContext | None:
+        kind = message.WhichOneof("message")
+        if self._deliveries is None or kind is None:
             return None
         return self._deliveries.answered(kind, getattr(message, kind).assignment_id, message.time_ms)
 
     async def _room(self) -> None:
         """A terminal that sends and does not read must not fill the memory."""
         while True:
-            if self._queue.qsize() < self._settings.queue_messages or self._end is not None:
+            waiting = self._queue.qsize() + self._positions.qsize()
+            if waiting < self._settings.queue_messages or self._end is not None:
                 return
             await asyncio.sleep(0.05)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from alerthub.alert_events import TailedEvent
 from alerthub.api.v1 import alert_pb2, common_pb2, patrol_pb2, watchlist_pb2
+from alerthub.domain.errors import Retry
 from alerthub.identity import Caller, CallerKind
 from services.push.common_part import CommonParts
 from services.push.opening import Opened
@@ -73,6 +75,34 @@ class Shift:
         return self.why
 
 
+class Carrying:
+    """Dispatch answers; of Kafka a test says when, and whether it takes a position."""
+
+    def __init__(self) -> None:
+        self.kafka: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def carry_out(self, message: patrol_pb2.TerminalMessage, **_: object) -> patrol_pb2.CommandAnswer:
+        if message.HasField("report_position"):
+            await asyncio.shield(self.kafka)
+        return patrol_pb2.CommandAnswer(
+            command_id=message.command_id, result=patrol_pb2.CommandAnswer.RESULT_DONE
+        )
+
+
+async def _commands(*messages: patrol_pb2.TerminalMessage) -> AsyncIterator[patrol_pb2.TerminalMessage]:
+    for message in messages:
+        yield message
+    await asyncio.Event().wait()
+
+
+POSITION = patrol_pb2.TerminalMessage(
+    command_id="position", report_position=patrol_pb2.ReportPosition(accuracy_metres=5)
+)
+ACCEPTANCE = patrol_pb2.TerminalMessage(
+    command_id="acceptance", accept=patrol_pb2.AcceptAssignment(alert_id="a1", assignment_id="a1-1")
+)
+
+
 async def _nothing(_: str) -> list[alert_pb2.Alert]:
     return []
 
@@ -82,6 +112,7 @@ def stream(
     opener: Opener | None = None,
     shift: Shift | None = None,
     *,
+    commands: Carrying | None = None,
     common_parts: CommonParts | None = None,
     expires_in_ms: int = 300_000,
     queue: int = 8,
@@ -96,7 +127,7 @@ def stream(
         tail=tail,  # type: ignore[arg-type]
         common_parts=common_parts or CommonParts(),
         opening=opener or Opener(),  # type: ignore[arg-type]
-        commands=None,  # type: ignore[arg-type]
+        commands=commands,  # type: ignore[arg-type]
         signing_on=shift or Shift(),  # type: ignore[arg-type]
         load=_nothing,
     )
@@ -118,6 +149,15 @@ class Written:
         self.changed.set()
         if self.stuck and message.WhichOneof("message") == "alert":
             await asyncio.Event().wait()
+
+    async def answers(self, count: int) -> list[str]:
+        async with asyncio.timeout(5):
+            while True:
+                found = [each.answer.command_id for each in self.messages if each.HasField("answer")]
+                if len(found) >= count:
+                    return found
+                self.changed.clear()
+                await self.changed.wait()
 
     async def last_is(self, kind: str) -> None:
         async with asyncio.timeout(5):
@@ -256,3 +296,36 @@ async def test_a_stream_whose_token_ran_out_ends_without_signing_off() -> None:
     async with asyncio.timeout(5):
         end = await held.run("", Written())
     assert (end.label, end.signed_off) == ("token_expired", False)
+
+
+async def test_an_acceptance_does_not_wait_for_a_position_that_kafka_does_not_take() -> None:
+    # given a position that waits for a Kafka that is away, and an acceptance behind it
+    carrying, written = Carrying(), Written()
+    one = stream(Tail(), commands=carrying)
+    working = [
+        asyncio.create_task(one.run("", written)),
+        asyncio.create_task(one.read(_commands(POSITION, ACCEPTANCE))),
+    ]
+    # then the acceptance is answered, and the position once Kafka is back
+    assert await written.answers(1) == ["acceptance"]
+    carrying.kafka.set_result(None)
+    assert await written.answers(2) == ["acceptance", "position"]
+    await _ended(working)
+
+
+async def test_a_position_that_kafka_refused_ends_the_stream_so_that_it_is_sent_again() -> None:
+    carrying = Carrying()
+    one = stream(Tail(), commands=carrying)
+    running = asyncio.create_task(one.run("", Written()))
+    reading = asyncio.create_task(one.read(_commands(POSITION)))
+    carrying.kafka.set_exception(Retry("Kafka does not answer: send the position again"))
+    async with asyncio.timeout(5):
+        end = await running
+    assert (end.label, end.reason) == ("position_not_taken", "Kafka does not answer: send the position again")
+    await _ended([reading])
+
+
+async def _ended(tasks: list[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
