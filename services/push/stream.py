@@ -10,6 +10,7 @@ from typing import Any
 
 from opentelemetry.trace import SpanContext
 
+from alerthub import loops
 from alerthub.alert_events import AlertEventTail, TailedEvent
 from alerthub.api.v1 import alert_pb2, patrol_pb2
 from alerthub.domain.canary import is_canary
@@ -288,8 +289,11 @@ class TerminalStream:
     async def read(self, messages: AsyncIterator[patrol_pb2.TerminalMessage]) -> None:
         """Takes the terminal's commands in order until it hangs up. Each is answered once the hub has it;
         positions, which go to Kafka, hold up no other while that is away."""
-        reporting = asyncio.create_task(self._report(), name="terminal-positions")
-        reporting.add_done_callback(self._report_ended)
+        reporting = loops.begin(
+            self._report(),
+            name="terminal-positions",
+            on_failure=lambda _: self.end(End("position_not_taken", "an internal error")),
+        )
         try:
             async for message in messages:
                 kind = message.WhichOneof("message")
@@ -303,22 +307,16 @@ class TerminalStream:
                     self._queue.put_nowait(await self._carried_out(message, self._answered(message)))
                 await self._room()
         finally:
-            reporting.cancel()
-            await asyncio.gather(reporting, return_exceptions=True)
+            await loops.end(reporting)
         self.end(End("hung_up", ""))
 
     async def _report(self) -> None:
-        while True:
-            self._queue.put_nowait(await self._carried_out(await self._positions.get(), None))
-
-    def _report_ended(self, reporting: asyncio.Task[None]) -> None:
-        """The terminal sends again on its next stream what was not answered."""
-        error = None if reporting.cancelled() else reporting.exception()
-        if isinstance(error, Retry):
+        try:
+            while True:
+                self._queue.put_nowait(await self._carried_out(await self._positions.get(), None))
+        except Retry as error:
+            # The terminal sends again on its next stream what was not answered.
             self.end(End("position_not_taken", error.reason))
-        elif error is not None:
-            log.error("positions_not_reported", exc_info=error)
-            self.end(End("position_not_taken", "an internal error"))
 
     async def _carried_out(
         self, message: patrol_pb2.TerminalMessage, span: SpanContext | None
