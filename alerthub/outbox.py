@@ -247,9 +247,7 @@ class OutboxRelay:
             found = taken.all()
             if not found[0].elected:
                 return False
-            rows = sorted(
-                (row for row in found if row.row_number is not None), key=lambda row: row.row_number
-            )
+            rows = [row for row in found if row.row_number is not None]
             _unsent.set(rows[0].waiting if rows else 0)
             if rows:
                 # What the broker does not take raises, and the rows are back.
@@ -292,7 +290,7 @@ _TAKE = text(
     # The first one always, or it would wait for ever.
     "AND (bytes <= :bytes OR place = 1) "
     "RETURNING outbox.*, (SELECT count(*) FROM oldest) AS waiting) "
-    "SELECT elected, taken.* FROM candidate LEFT JOIN taken ON true"
+    "SELECT elected, taken.* FROM candidate LEFT JOIN taken ON true ORDER BY row_number"
 )
 """Elects, and takes the oldest rows that fit into a batch; one row without a number where there are none.
 What the transaction does not commit is there again. What the instance that was elected before took and
