@@ -104,7 +104,7 @@ async def _run(folder: Path) -> None:
         account = account_with(bootstrap_accounts(facts.folder.accounts_file), "ROLE_OFFICER")
         groups = {
             rate: [f"camera-{rate}-{number}" for number in range(rate // 14)]
-            for rate in dict.fromkeys(load.observations for load in LOADS)
+            for rate in (load.observations for load in LOADS)
         }
         cameras = [camera for group in groups.values() for camera in group]
         tls, codes = await _hub.prepare(facts, cameras=cameras, officer=account.name, folder=folder)
