@@ -29,7 +29,7 @@ from alerthub.domain.resources import (
     references_of,
 )
 from alerthub.postgres import transaction
-from services.registry import metrics, publication, store
+from services.registry import command_store, metrics, publication, store
 from services.registry.topic_versions import TopicVersions
 
 _DEFAULT_PAGE = 200
@@ -84,7 +84,7 @@ class ResourceHandlers:
         request_sha256 = _fingerprint(resources)
         async with transaction(self._engine) as connection:
             await store.lock(connection)
-            earlier = await store.earlier_response(connection, command_id)
+            earlier = await command_store.earlier_response(connection, command_id)
             if earlier is not None:
                 if earlier[0] != request_sha256:
                     raise Conflict("command_id", "an id of its own: this one was used for another request")
@@ -93,7 +93,7 @@ class ResourceHandlers:
             response = registry_pb2.ApplyResourcesResponse(
                 changes=wire.changes_to_wire(decision.changes), active_from_ms=active_from_ms
             )
-            await store.remember_response(
+            await command_store.remember_response(
                 connection,
                 command_id,
                 request_sha256,

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerthub import loops
 from alerthub.postgres import transaction
-from services.registry import identity_store, session_store, store
+from services.registry import command_store, identity_store, session_store
 
 _EVERY_SECONDS = 600.0
 DAY_MS = 86_400_000
@@ -50,6 +50,6 @@ class Housekeeping:
         """Deletes what has served: old commands, codes of enrolment that work no more, sessions that ended.
         Raises Retry."""
         async with transaction(self._database) as connection:
-            await store.forget_commands(connection, before_ms=now_ms - self._command_memory_ms)
+            await command_store.forget_commands(connection, before_ms=now_ms - self._command_memory_ms)
             await identity_store.forget_codes(connection, now_ms=now_ms)
             await session_store.forget(connection, now_ms=now_ms)
