@@ -151,13 +151,8 @@ class Written:
             await asyncio.Event().wait()
 
     async def answers(self, count: int) -> list[str]:
-        async with asyncio.timeout(5):
-            while True:
-                found = [each.answer.command_id for each in self.messages if each.HasField("answer")]
-                if len(found) >= count:
-                    return found
-                self.changed.clear()
-                await self.changed.wait()
+        answers = await self._at_least(count, "answer")
+        return [each.answer.command_id for each in answers]
 
     async def last_is(self, kind: str) -> None:
         async with asyncio.timeout(5):
@@ -166,9 +161,13 @@ class Written:
                 await self.changed.wait()
 
     async def alerts(self, count: int) -> list[patrol_pb2.AlertPush]:
+        return [each.alert for each in await self._at_least(count, "alert")]
+
+    async def _at_least(self, count: int, kind: str) -> list[patrol_pb2.HubMessage]:
+        """All of the kind, once there are so many."""
         async with asyncio.timeout(5):
             while True:
-                found = [each.alert for each in self.messages if each.WhichOneof("message") == "alert"]
+                found = [each for each in self.messages if each.WhichOneof("message") == kind]
                 if len(found) >= count:
                     return found
                 self.changed.clear()
