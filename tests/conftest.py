@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: the fast tests wait for sockets and clocks a fifth of their time."""
+    """One more than there are cores: the fast tests also wait, for sockets and clocks."""
     return (os.cpu_count() or 1) + 1
 
 
