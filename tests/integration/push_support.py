@@ -91,9 +91,13 @@ class TestTerminal:
         self.stream: Any = None
         self.resume_token = ""
 
+    def open(self) -> None:
+        """Begins a stream without a word."""
+        self.stream = self._stub.Connect()
+
     async def connect(self, officer_token: str, resume_token: str = "") -> patrol_pb2.HubMessage:
         """Signs on; returns the first message."""
-        self.stream = self._stub.Connect()
+        self.open()
         await self.send(sign_on=patrol_pb2.SignOn(officer_token=officer_token, resume_token=resume_token))
         return await self.read()
 
