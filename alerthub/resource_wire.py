@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 from alerthub.api.v1 import common_pb2, registry_pb2
 from alerthub.domain import resources as domain
 from alerthub.domain.errors import Refuse
+from alerthub.domain.resource_changes import Action, Change
 from alerthub.domain.schedule import Hours, Schedule
 
 Value = TypeVar("Value", bound=Enum)
@@ -316,13 +317,13 @@ def _position_to_wire(position: domain.Position) -> common_pb2.Position:
 
 
 _ACTIONS = {
-    domain.Action.CREATE: registry_pb2.ResourceChange.ACTION_CREATE,
-    domain.Action.UPDATE: registry_pb2.ResourceChange.ACTION_UPDATE,
-    domain.Action.UNCHANGED: registry_pb2.ResourceChange.ACTION_UNCHANGED,
+    Action.CREATE: registry_pb2.ResourceChange.ACTION_CREATE,
+    Action.UPDATE: registry_pb2.ResourceChange.ACTION_UPDATE,
+    Action.UNCHANGED: registry_pb2.ResourceChange.ACTION_UNCHANGED,
 }
 
 
-def changes_to_wire(changes: Sequence[domain.Change]) -> list[registry_pb2.ResourceChange]:
+def changes_to_wire(changes: Sequence[Change]) -> list[registry_pb2.ResourceChange]:
     """The plan as the caller sees it."""
     return [
         registry_pb2.ResourceChange(

@@ -33,7 +33,8 @@ from alerthub.cli.registry_calls import OptionalAccount, registry
 from alerthub.domain.bulk_changes import BulkPlan, faults, in_parts, plan_bulk
 from alerthub.domain.datum import Datum
 from alerthub.domain.errors import Refuse
-from alerthub.domain.resources import Current, Key, Kind, LifeStatus, Resource, key_of
+from alerthub.domain.resource_changes import Current
+from alerthub.domain.resources import Key, Kind, LifeStatus, Resource, key_of
 from alerthub.grpc_validation import violations_of
 
 imports = typer.Typer(

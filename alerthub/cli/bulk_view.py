@@ -15,7 +15,7 @@ from alerthub.cli.context import EXIT_REFUSED
 from alerthub.cli.csv_table import UTF_8, Problems, Table
 from alerthub.domain.bulk_changes import BulkPlan
 from alerthub.domain.datum import Datum
-from alerthub.domain.resources import Action, Change
+from alerthub.domain.resource_changes import Action, Change
 
 SHOWN_LINES = 200
 """Of the difference, unless every line is asked for: a new city has twenty thousand."""

@@ -14,19 +14,8 @@ from dataclasses import dataclass
 
 from alerthub.domain import resource_checks as checks
 from alerthub.domain.errors import Refuse
-from alerthub.domain.resources import (
-    Action,
-    Change,
-    Current,
-    Device,
-    Key,
-    LifeStatus,
-    Resource,
-    Shift,
-    key_of,
-    plan,
-    references_of,
-)
+from alerthub.domain.resource_changes import Action, Change, Current, plan
+from alerthub.domain.resources import Device, Key, LifeStatus, Resource, Shift, key_of, references_of
 
 
 @dataclass(frozen=True, slots=True)

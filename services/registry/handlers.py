@@ -14,10 +14,8 @@ from alerthub import resource_wire as wire
 from alerthub.api.v1 import registry_pb2
 from alerthub.domain import resource_checks as checks
 from alerthub.domain.errors import Conflict, Refuse
+from alerthub.domain.resource_changes import Action, Change, Current, plan
 from alerthub.domain.resources import (
-    Action,
-    Change,
-    Current,
     Device,
     Jurisdiction,
     Key,
@@ -25,7 +23,6 @@ from alerthub.domain.resources import (
     LifeStatus,
     Resource,
     key_of,
-    plan,
     references_of,
 )
 from alerthub.postgres import transaction

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import Counter
 
-from alerthub.domain.resources import Action, Kind
+from alerthub.domain.resource_changes import Action
+from alerthub.domain.resources import Kind
 
 resources_changed = Counter(
     "alerthub_registry_resources_changed_total", "Resources created or updated.", ["kind", "action"]

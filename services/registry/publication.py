@@ -13,12 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alerthub import resource_wire as wire
 from alerthub.api.v1 import registry_pb2
+from alerthub.domain.resource_changes import Action, Change, Current
 from alerthub.domain.resources import (
-    Action,
     AuthenticationClass,
-    Change,
     CheckAuthorisation,
-    Current,
     Device,
     Jurisdiction,
     Key,

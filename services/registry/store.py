@@ -13,9 +13,9 @@ from alerthub import outbox
 from alerthub import resource_wire as wire
 from alerthub.api.v1 import registry_pb2
 from alerthub.domain.errors import Refuse
+from alerthub.domain.resource_changes import Current
 from alerthub.domain.resources import (
     CheckAuthorisation,
-    Current,
     Device,
     Key,
     Kind,

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from alerthub.domain.bulk_changes import faults, in_parts, plan_bulk
 from alerthub.domain.errors import Refuse
+from alerthub.domain.resource_changes import Action, Current
 from alerthub.domain.resources import (
-    Action,
     AuthenticationClass,
-    Current,
     Device,
     Jurisdiction,
     Key,

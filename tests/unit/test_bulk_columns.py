@@ -15,9 +15,9 @@ from alerthub.cli.csv_table import Problems, parse_table
 from alerthub.domain.bulk_changes import plan_bulk
 from alerthub.domain.datum import Datum
 from alerthub.domain.errors import Refuse
+from alerthub.domain.resource_changes import Current
 from alerthub.domain.resources import (
     AuthenticationClass,
-    Current,
     Device,
     LifeStatus,
     LocalizedText,

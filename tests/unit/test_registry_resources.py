@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerthub import resource_wire as wire
-from alerthub.domain import resources as domain
 from alerthub.domain.errors import Refuse
+from alerthub.domain.resource_changes import Action, Current, differences, plan
 from alerthub.domain.resource_checks import (
     check_distinct,
     check_districts,
@@ -20,11 +20,9 @@ from alerthub.domain.resource_checks import (
     check_unused,
 )
 from alerthub.domain.resources import (
-    Action,
     AuthenticationClass,
     CheckAuthorisation,
     ClonedPlateParameters,
-    Current,
     Device,
     DispatchPolicy,
     DwellParameters,
@@ -46,7 +44,6 @@ from alerthub.domain.resources import (
     above,
     below,
     key_of,
-    plan,
 )
 from alerthub.domain.schedule import Hours, Schedule
 
@@ -292,7 +289,7 @@ def test_no_version_is_given_below_one_that_consumers_know() -> None:
 def test_a_long_list_is_told_by_what_came_and_went() -> None:
     many = tuple(f"cam-{n}" for n in range(40))
     before, after = replace(GRANT, device_ids=many), replace(GRANT, device_ids=(*many[1:], "new"))
-    (difference,) = domain.differences(before, after)
+    (difference,) = differences(before, after)
     assert (difference.before, difference.after) == ("40 items, without cam-0", "40 items, with new")
 
 
