@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-from town import RunningHub
+from running_hub import RunningHub
 
 from alerthub.selftest.persons import Account
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from otlp_receiver import Receiver, receiving
-from town import CANARY_SECONDS, Patrol, RunningHub, Town, town_of
+from running_hub import CANARY_SECONDS, RunningHub
+from town import Patrol, Town, town_of
 from typer.testing import CliRunner
 
 from alerthub.cli.main import application

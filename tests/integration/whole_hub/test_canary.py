@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 from browsing import Browser, eventually
-from town import RunningHub, Town
+from running_hub import RunningHub
+from town import Town
 
 from alerthub.api.v1.alert_pb2 import OUTCOME_FOUND, Alert, AlertStatus, ListAlertsRequest
 from alerthub.domain.canary import CATEGORY

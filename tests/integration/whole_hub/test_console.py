@@ -13,7 +13,8 @@ from typing import Any
 import httpx
 import pytest
 from browsing import Browser, command_id, eventually
-from town import CAMERA, PERSON, UNIT, VEHICLE, Patrol, RunningHub, Town
+from running_hub import RunningHub
+from town import CAMERA, PERSON, UNIT, VEHICLE, Patrol, Town
 
 from alerthub.api.v1 import access_pb2, registry_pb2_grpc
 from alerthub.api.v1.registry_pb2 import ApproveAccountRequest, ProposeAccountRequest, RevokeRequest

@@ -15,7 +15,8 @@ import httpx
 import pytest
 import yaml
 from browsing import Browser, command_id, eventually
-from town import CAMERA, PERSON, VEHICLE, Patrol, RunningHub, town_of
+from running_hub import RunningHub
+from town import CAMERA, PERSON, VEHICLE, Patrol, town_of
 
 from alerthub.api.v1.alert_pb2 import OUTCOME_FOUND
 from alerthub.embedded.processes import free_ports

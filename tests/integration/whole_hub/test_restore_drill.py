@@ -17,7 +17,8 @@ from typing import Any
 
 import asyncpg
 import pytest
-from town import BY_URL, CAMERA, PERSON, VEHICLE, RunningHub, Town, town_of
+from running_hub import RunningHub
+from town import BY_URL, CAMERA, PERSON, VEHICLE, Town, town_of
 from typer.testing import CliRunner
 
 from alerthub.api.v1 import alert_pb2

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from town import RunningHub
+from running_hub import RunningHub
 
 SECONDS = 40
 """At twelve times its speed: half a minute is too long to stand, and a camera is cut off for nine seconds."""

@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+from running_hub import RunningHub
 from spellings import found_in
-from town import BY_URL, PERSON, UNAUTHORISED, VEHICLE, Patrol, RunningHub, Town
+from town import BY_URL, PERSON, UNAUTHORISED, VEHICLE, Patrol, Town
 
 from alerthub.api.v1.alert_pb2 import ALERT_STATUS_CANCELLED
 from alerthub.terminal.events import Link, LinkChanged

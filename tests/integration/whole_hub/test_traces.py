@@ -6,19 +6,9 @@ import asyncio
 
 from aiokafka import TopicPartition
 from otlp_receiver import Receiver, Span
+from running_hub import RunningHub
 from spellings import found_in
-from town import (
-    BY_URL,
-    CAMERA,
-    PERSON,
-    TERMINAL,
-    UNAUTHORISED,
-    UNIT,
-    VEHICLE,
-    Patrol,
-    RunningHub,
-    Town,
-)
+from town import BY_URL, CAMERA, PERSON, TERMINAL, UNAUTHORISED, UNIT, VEHICLE, Patrol, Town
 
 from alerthub import kafka
 from alerthub.api.v1.alert_pb2 import AlertRaised

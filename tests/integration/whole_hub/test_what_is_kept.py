@@ -10,7 +10,8 @@ from urllib.parse import quote
 import asyncpg
 import httpx
 from aiokafka import TopicPartition
-from town import VEHICLE, Patrol, RunningHub, Town
+from running_hub import RunningHub
+from town import VEHICLE, Patrol, Town
 
 from alerthub import kafka
 from alerthub.api.v1.watchlist_pb2 import PublishedEntry

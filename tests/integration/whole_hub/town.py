@@ -1,20 +1,18 @@
-"""A whole hub in a folder, and what people, cameras and a patrol do with it: the words of the stories."""
+"""What people, cameras and a patrol do with a whole hub: the words of the stories."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 import secrets
-import signal
-import subprocess
-import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+
+from running_hub import RunningHub
 
 from alerthub.api.v1 import alert_pb2_grpc, registry_pb2_grpc, watchlist_pb2_grpc
 from alerthub.api.v1.alert_pb2 import (
@@ -55,9 +53,6 @@ from alerthub.api.v1.watchlist_pb2 import (
     NewEntry,
     WithdrawEntryRequest,
 )
-from alerthub.embedded.child import readiness
-from alerthub.embedded.folder import HubFolder
-from alerthub.selftest.hub import HubFacts
 from alerthub.selftest.officer import Officer
 from alerthub.selftest.persons import Account, People, account_with, bootstrap_accounts, called
 from alerthub.simulator.device import gateway_client
@@ -70,84 +65,10 @@ from alerthub.terminal.screen_state import ChangeKind, ScreenChange
 PERSON, VEHICLE = "wanted_person_vehicle", "stolen_vehicle"
 CAMERA, UNAUTHORISED, BY_URL = "story-camera", "story-camera-unauthorised", "story-camera-by-url"
 UNIT, TERMINAL = "story-unit", "story-terminal"
-CANARY_SECONDS = 5
-"""And the office is told after three times as long: a story cannot wait for ninety."""
-_START_SECONDS = 180.0
 _CALL_SECONDS = 15.0
 _SOON_SECONDS = 60.0
 _TOKEN_SECONDS = 120.0
 """Of the five minutes that a token lives: the rest is for the story."""
-
-
-class RunningHub:
-    """`alerthub up` as a child process. Every plate that a story uses is remembered."""
-
-    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
-        self.folder = HubFolder(folder)
-        self.plates: list[str] = []
-        self.secrets: dict[str, str] = {}
-        """Of the cameras, once the town is applied."""
-        self.tokens: dict[tuple[str, str], tuple[float, str]] = {}
-        """Account and service to when it signed in (monotonic seconds), and the token."""
-        self._log = (folder.parent / "up.log").open("wb")
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "alerthub.cli.main", "up"),
-                *("--data", str(folder), "--canary-seconds", str(CANARY_SECONDS)),
-            ],
-            env={**os.environ, **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-        )
-        _until(lambda: self._state() == "ready", _START_SECONDS)
-        self.facts = HubFacts.read(self.folder)
-
-    def _state(self) -> str:
-        if self._process.poll() is not None:
-            raise AssertionError("the hub ended by itself")
-        return str(self.folder.read_hub().get("state")) if self.folder.hub_file.exists() else ""
-
-    def stop(self) -> None:
-        self._process.send_signal(signal.SIGINT)
-        self._process.wait(60)
-        self._log.close()
-
-    def pid(self, name: str) -> int:
-        """Of a service's first instance, of kafka or of postgres."""
-        hub = self.folder.read_hub()
-        if name in ("kafka", "postgres"):
-            return int(hub[name]["pid"])
-        return next(int(each["pid"]) for each in hub["services"] if each["service"] == name)
-
-    def kill(self, name: str) -> None:
-        """kill -9, and waits until the supervisor has started it again and all services are ready."""
-        before = self.pid(name)
-        os.kill(before, signal.SIGKILL)
-        _until(lambda: self.pid(name) not in (0, before), _SOON_SECONDS)
-        _until(self._ready, _SOON_SECONDS)
-
-    def _ready(self) -> bool:
-        ports = [int(each["operations_port"]) for each in self.folder.read_hub()["services"]]
-        return all(readiness(port) is None for port in ports)
-
-    @contextmanager
-    def hung(self, name: str) -> Iterator[None]:
-        """The process does nothing during the block."""
-        pid = self.pid(name)
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(pid, signal.SIGCONT)
-
-
-def _until(condition: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"did not happen within {seconds:.0f} s")
-        time.sleep(0.05)
 
 
 class Town:
