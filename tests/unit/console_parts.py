@@ -279,3 +279,9 @@ def a_console(folder: Path, **changed: Any) -> Console:
     )
     console = Console(app, parts, services, revocations, tail, clock, browser)
     return console
+
+
+def asked_for(console: Console, name: str) -> Any:
+    """The one request to this RPC."""
+    (request,) = [request for asked, request in console.services.calls if asked == name]
+    return request

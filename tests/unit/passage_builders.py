@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from correlator_builders import AUTHORISATION, DEVICE, HIT_RULE, NOW, catalogue, read
+from correlator_builders import AUTHORISATION, DEVICE, HIT_RULE, MASKS, NOW, catalogue, knowledge, read, run
 
+from alerthub import passage_batches
 from alerthub.api.v1.common_pb2 import Position as WirePosition
-from alerthub.api.v1.observation_pb2 import Observation
+from alerthub.api.v1.observation_pb2 import Observation, ObservationBatch, WrappedDataKey
 from alerthub.domain.catalogue import Configuration
 from alerthub.domain.cross_district import CrossEvaluation, evaluate
 from alerthub.domain.passage_state import PassageState
@@ -19,6 +20,8 @@ from alerthub.domain.rules.cloned_plate import Pair, Read
 from alerthub.domain.rules.cloned_plate import raised as raised_of
 from alerthub.domain.rules.interface import Raised
 from alerthub.domain.versions import Version
+from alerthub.observation_batches import ReadBatch
+from alerthub.passage_batches import Sent, Source
 
 CLONED_RULE = replace(
     HIT_RULE,
@@ -113,3 +116,32 @@ def read_at(name: str, place: Place, text: str, *, at_ms: int = NOW, confidence:
     observation.position.CopyFrom(WirePosition(latitude=place.latitude, longitude=place.longitude))
     observation.clock_uncertainty_ms = 500
     return observation
+
+
+def at(source: int, received_ms: int, sent: int | None = None) -> SourceWatermark:
+    return SourceWatermark(source, received_ms, None if sent is None else SourcePosition(sent, 0))
+
+
+def packed(sent: Sent, *, offset: int = 5) -> list[tuple[int, bytes]]:
+    observation = read_at("a", HERE, "plate")
+    observation.track_id, observation.picture_id = "track", "picture"
+    observation.identifiers[0].sealed_details, observation.identifiers[0].data_key_id = b"sealed", b"key"
+    wire = batch_with_keys(observation)
+    known = replace(knowledge(configuration=configuration()), masks=MASKS)
+    result = run(observation, against=known)
+    return list(passage_batches.packed(result.passing, wire, Source(TOPIC, 3, offset, 0), sent, partitions=8))
+
+
+def batch_with_keys(*observations: Observation) -> ReadBatch:
+    return ReadBatch(
+        ObservationBatch(
+            gateway_id="gateway-1",
+            received_time_ms=NOW,
+            epoch="epoch-1",
+            observations=observations,
+            data_keys=[
+                WrappedDataKey(data_key_id=b"key", wrapped=b"w"),
+                WrappedDataKey(data_key_id=b"another", wrapped=b"x"),
+            ],
+        ).SerializeToString()
+    )
