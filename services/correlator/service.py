@@ -13,7 +13,6 @@ from faust.types import TP
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from alerthub import loops
-from alerthub.domain.errors import Retry
 from alerthub.http import OperationsServer
 from alerthub.kafka_watch import KafkaWatch, topics_of
 from alerthub.process import Parts
@@ -34,25 +33,20 @@ from services.correlator.passage_handlers import PassageHandler
 from services.correlator.passage_sending import WATERMARK_SECONDS as PASSAGE_WATERMARK_SECONDS
 from services.correlator.passage_sending import PassageSender, SendTo
 from services.correlator.positions import Position, Positions
+from services.correlator.progress import Progress
 from services.correlator.replicas import Reference, Replicas, Source
 from services.correlator.settings import CorrelatorSettings
 from services.correlator.snapshots import Captured, Snapshot
 from services.correlator.state import Working, WorkingPassages
-from services.correlator.watchdog import Waiting, Watchdog
 from services.correlator.watermarks import WATERMARK_SECONDS
 
 log = logger(__name__)
 
 _LATE_CHECKPOINTS = 6
 """Not ready when the last checkpoint is older than this many intervals."""
-_START_SECONDS = 60.0
 _PASSED_OVER_SECONDS = 2.0
 """Between two looks at what agents have not taken: longer than a batch takes, far below the watchdog's
 limit."""
-
-
-class StalledError(Exception):
-    """The consumer stopped without a word: only a restart mends it."""
 
 
 class Service:
@@ -94,7 +88,7 @@ class Service:
             for name, work in (
                 ("crash", self._await_crash()),
                 ("checkpoint", self._checkpoint_regularly()),
-                ("watchdog", self._watch_progress()),
+                ("watchdog", self._progress.watch()),
                 ("watermarks", self._tell_watermarks()),
                 ("passed-over", self._read_what_was_passed_over()),
                 ("passage-watermarks", self._tell_second_agents()),
@@ -154,6 +148,16 @@ class Service:
         )
         agents.register(
             self.application, self.handler.take, self.passage_handler.take, self.application.budget
+        )
+        self._progress = Progress(
+            self.application,
+            assigned=lambda: self._assigned(OBSERVATIONS),
+            working=self.working,
+            working_passages=self.working_passages,
+            positions=self.positions,
+            passage_positions=self.passage_positions,
+            gate=self.replicas,
+            limit_seconds=settings.watchdog_seconds,
         )
         self.table.on_recover(self._on_recovered)
         self.application.on_partitions_revoked.connect(cast(Any, self._on_revoked))
@@ -324,49 +328,6 @@ class Service:
             await asyncio.sleep(PASSAGE_WATERMARK_SECONDS)
             if self.working.open and self.reference.catalogue.at(now_ms()).cross_district:
                 self.passages.tell_watermarks(now_ms())
-
-    async def _watch_progress(self) -> None:
-        limit = self._settings.watchdog_seconds
-        dog, passages_dog = Watchdog(limit), Watchdog(limit)
-        # A Faust that loses its broker while it reads the changelog can wait for the rest for ever, and so
-        # can a replica: seen after Kafka was killed in the middle of a rebalance.
-        recovery, gate = Waiting(limit), Waiting(2 * limit)
-        while True:
-            await asyncio.sleep(min(10.0, limit / 4))
-            partitions = self._assigned(OBSERVATIONS)
-            of_passages = self.working_passages.partitions
-            try:
-                positions = await self.positions.read(partitions) if partitions else {}
-                passage_positions = await self.passage_positions.read(of_passages) if of_passages else {}
-            except Retry:
-                # Only what stands still while the broker answers counts.
-                recovery.too_long(None)
-                gate.too_long(None)
-                continue
-            if recovery.too_long(self._recovered_so_far() if partitions else None):
-                log.error("recovery_stalled", partitions=partitions)
-                raise StalledError(
-                    f"the state of {len(partitions)} partitions was not recovered in {limit} s"
-                )
-            closed = self.replicas.closed_because()
-            if gate.too_long(None if closed is None else "closed"):
-                log.error("replicas_stalled")
-                raise StalledError(f"the replicas were not fresh for {2 * limit} s")
-            if closed is not None:
-                dog.pause()
-                passages_dog.pause()
-                continue
-            stalled = dog.stalled(positions) + passages_dog.stalled(passage_positions)
-            if stalled:
-                log.error("consumer_stalled", partitions=stalled)
-                raise StalledError(f"{len(stalled)} partitions lag and have not moved for {limit} s")
-
-    def _recovered_so_far(self) -> int | None:
-        """How far the changelog has been read, while the state is being recovered; None: it is."""
-        if self.working.open:
-            return None
-        recovery = cast(Any, self.application.tables).recovery
-        return int(sum(recovery.active_offsets.values()))
 
     async def _await_crash(self) -> None:
         await self.application.wait_until_stopped()

@@ -15,7 +15,8 @@ from alerthub.api.v1 import alert_pb2, common_pb2, observation_pb2
 from alerthub.domain import correlation
 from alerthub.domain.rules import dwell
 from alerthub.kafka import administrator
-from services.correlator.service import Service, StalledError
+from services.correlator.progress import StalledError
+from services.correlator.service import Service
 
 
 @pytest.fixture
