@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -42,7 +43,10 @@ def read(what: str, text: str, reading: Reading = WGS_84) -> tuple[list[Resource
     return [each for each in found if each is not None], [str(problem) for problem in problems.told]
 
 
-IDS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,20}", fullmatch=True)
+# Built of two draws: the same from a regular expression costs seven times as much.
+IDS = st.builds(
+    str.__add__, st.sampled_from("AZaz09"), st.text(string.ascii_letters + string.digits + "_.-", max_size=20)
+)
 TEXTS = st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=20).map(str.strip)
 LISTS = st.lists(IDS, max_size=4, unique=True).map(tuple)
 PLACES = st.builds(Position, st.floats(-90, 90), st.floats(-180, 180))

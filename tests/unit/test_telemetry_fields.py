@@ -20,7 +20,10 @@ def _calls() -> list[tuple[Path, ast.Call]]:
     found = []
     for package in ("alerthub", "services"):
         for path in sorted((ROOT / package).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            source = path.read_text(encoding="utf-8")
+            if "log." not in source:
+                continue
+            for node in ast.walk(ast.parse(source)):
                 if (
                     isinstance(node, ast.Call)
                     and isinstance(node.func, ast.Attribute)
