@@ -14,6 +14,8 @@ SETUP := .venv/.installed .venv/.jars $(WEB)/dist/.built
 
 # Whoever may keep no bytecode compiles every module again at each start: 4 s a worker of the tests.
 unexport PYTHONDONTWRITEBYTECODE
+# A process that native code takes down says where it was.
+export PYTHONFAULTHANDLER := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup web browser prometheus kubernetes dashboards screenshots demo test test-containers test-chart test-unit lint format protos selftest accept bench clean
