@@ -20,8 +20,8 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 
-import aiohttp
 import aiomqtt
+import uvloop
 
 from alerthub.api.v1 import ingest_pb2_grpc
 from alerthub.api.v1.common_pb2 import IDENTIFIER_KIND_PLATE
@@ -33,6 +33,7 @@ from alerthub.settings import TlsSettings
 from alerthub.simulator.device import DeviceLogin
 from alerthub.simulator.shapes import Payload, PlateRead, hikvision_anpr
 from benchmarks import _hub
+from benchmarks._device import Device
 
 CAMERAS = 100
 """Of each kind, so that none comes near what one device may send."""
@@ -67,7 +68,7 @@ class Measured:
 def run() -> None:
     """Prints the figures."""
     with tempfile.TemporaryDirectory(prefix="alerthub-bench-") as folder:
-        asyncio.run(_run(Path(folder)))
+        uvloop.run(_run(Path(folder)))
 
 
 async def _run(folder: Path) -> None:
@@ -189,19 +190,11 @@ async def _push(
     trust = ssl.create_default_context(cafile=str(facts.folder.ca_file))
 
     async def pushing(login: DeviceLogin) -> None:
-        # A connection a device. Not the simulator's client, which costs more than the gateway does.
-        async with aiohttp.ClientSession(
-            facts.gateway_url,
-            connector=aiohttp.TCPConnector(ssl=trust),
-            auth=aiohttp.BasicAuth(login.device_id, login.secret),
-        ) as session:
+        async with Device(facts.gateway_url, trust, login) as device:
             for number in numbers:
-                sent = payload(plates[number % len(plates)])
-                async with session.post(
-                    f"/v1/ingest/{adapter}", data=sent.body, headers={"content-type": sent.content_type}
-                ) as answer:
-                    if answer.status != HTTPStatus.OK:
-                        raise RuntimeError(f"refused: {answer.status} {await answer.text()}")
+                status = await device.post(f"/v1/ingest/{adapter}", payload(plates[number % len(plates)]))
+                if status != HTTPStatus.OK:
+                    raise RuntimeError(f"refused: {status}")
 
     await asyncio.gather(*(pushing(login) for login in logins[:SENDERS]))
 
