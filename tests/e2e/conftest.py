@@ -11,6 +11,11 @@ from desk import Browser, Desk
 from office import Office
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """First what needs no office: it starts hubs of its own, and the office's need not run beside them."""
+    items.sort(key=lambda item: isinstance(item, pytest.Function) and "office" in item.fixturenames)
+
+
 @pytest.fixture(scope="session")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     running = Office(tmp_path_factory.mktemp("office"))
