@@ -189,7 +189,8 @@ class EdgeServer:
     sent: int = 0
 
     async def run(self, *, cameras: list[str], rate: int, seconds: float, listed: list[str]) -> None:
-        """`listed` are spread evenly over the time; all other plates match nothing."""
+        """`listed` are spread over the time, each at any moment of its share of it: services do some things
+        once a second, and would otherwise do them beside every one or none. Other plates match nothing."""
         address = str(self.facts.folder.read_hub()["gateway_grpc"])
         async with certificate_channel(self.tls, address) as channel:
             stub = ingest_pb2_grpc.IngestServiceStub(channel)
@@ -203,6 +204,7 @@ class EdgeServer:
         self, cameras: list[str], rate: int, total: int, listed: list[str]
     ) -> AsyncIterator[StreamEventsRequest]:
         every = max(1, total // max(1, len(listed)))
+        chosen = {each * every + secrets.randbelow(every) for each in range(len(listed))}
         plates = random_plates(2_000)
         began = time.monotonic()
         hits = iter(listed)
@@ -216,7 +218,7 @@ class EdgeServer:
             for number in range(first, min(due, first + _EVENTS_A_MESSAGE)):
                 plate = plates[number % len(plates)]
                 now = time.time() * 1000
-                if number % every == every // 2:
+                if number in chosen:
                     plate = next(hits, plate)
                     self.sent_at_ms.setdefault(plate, now)
                 events.append(
