@@ -25,12 +25,20 @@ from alerthub.domain.alerts import (
 )
 from alerthub.domain.deadlines import DeadlineKind, Waiting
 from alerthub.domain.errors import Conflict, NotAllowed, NotFound, Refuse
+from alerthub.domain.reasons import assignment_is, too_late
+from alerthub.domain.resources import LocalizedText
 
 
-def _changed(alert: Alert, kind: EventKind, actor: str, now_ms: int, reason: str = "") -> Change:
+def _changed(
+    alert: Alert, kind: EventKind, actor: str, now_ms: int, reason: str | LocalizedText = ""
+) -> Change:
     """`alert` (its fields already changed) one version later."""
     after = replace(alert, version=alert.version + 1)
-    return Change(after, (Event(kind, after, actor, now_ms, reason),))
+    if isinstance(reason, LocalizedText):
+        event = Event(kind, after, actor, now_ms, reason.english, reason.chinese)
+    else:
+        event = Event(kind, after, actor, now_ms, reason)
+    return Change(after, (event,))
 
 
 def _with(alert: Alert, changed: Assignment) -> tuple[Assignment, ...]:
@@ -183,7 +191,7 @@ def reject(alert: Alert, *, by: str, reason: str, now_ms: int) -> Change:
     )
 
 
-def cancel(alert: Alert, *, reason: str, actor: str, now_ms: int) -> Change:
+def cancel(alert: Alert, *, reason: LocalizedText, actor: str, now_ms: int) -> Change:
     """What it stands on is gone: the entry was withdrawn or has expired (refusal 7). A repeat changes
     nothing."""
     if not alert.open:
@@ -209,7 +217,7 @@ def offer(
     *,
     assignment_id: str,
     unit_id: str,
-    reasons: tuple[str, ...],
+    reasons: tuple[LocalizedText, ...],
     reachable: bool,
     actor: str,
     now_ms: int,
@@ -240,7 +248,7 @@ def offer(
     )
 
 
-def escalate(alert: Alert, *, reason: str, actor: str, now_ms: int) -> Change:
+def escalate(alert: Alert, *, reason: LocalizedText, actor: str, now_ms: int) -> Change:
     """No unit is left to ask: the supervisor decides."""
     if not alert.needs_unit:
         raise Conflict("alert_id", "an alert for which a unit is sought")
@@ -266,7 +274,7 @@ def deliver(alert: Alert, *, assignment_id: str, unit_id: str, actor: str, now_m
     """The alert is on a screen of the unit. A repeat, or a receipt for what is over, changes nothing."""
     assignment = _of_unit(alert, assignment_id, unit_id)
     if not assignment.live or not alert.open:
-        return Change(alert, answer=Answer.SUPERSEDED, detail=f"the assignment is {assignment.status.value}")
+        return Change(alert, answer=Answer.SUPERSEDED, detail=assignment_is(assignment.status))
     if assignment.delivered_at_ms:
         return Change(alert)
     version = alert.version + 1
@@ -305,8 +313,8 @@ def accept(
     """The unit takes it. Too late (somebody else was asked, or it is over): answered "superseded" (C14)."""
     assignment = _of_unit(alert, assignment_id, unit_id)
     if not assignment.live or not alert.open:
-        state = assignment.status.value if alert.open else alert.status.value
-        return Change(alert, answer=Answer.SUPERSEDED, detail=f"it came too late: {state}")
+        state = assignment.status if alert.open else alert.status
+        return Change(alert, answer=Answer.SUPERSEDED, detail=too_late(state))
     if assignment.status is AssignmentStatus.ACCEPTED:
         return Change(alert)
     return _changed(
@@ -341,7 +349,7 @@ def decline(
     if assignment.status is AssignmentStatus.DECLINED:
         return Change(alert)
     if not assignment.live or not alert.open:
-        return Change(alert, answer=Answer.SUPERSEDED, detail=f"the assignment is {assignment.status.value}")
+        return Change(alert, answer=Answer.SUPERSEDED, detail=assignment_is(assignment.status))
     return _changed(
         replace(
             alert,
@@ -385,7 +393,7 @@ def record_outcome(
     if alert.status is Status.CANCELLED and assignment.officer:
         return _changed(replace(alert, outcome=outcome), EventKind.OUTCOME_RECORDED, actor, now_ms)
     if not alert.open or not assignment.live:
-        return Change(alert, answer=Answer.SUPERSEDED, detail=f"the assignment is {assignment.status.value}")
+        return Change(alert, answer=Answer.SUPERSEDED, detail=assignment_is(assignment.status))
     if assignment.status is not AssignmentStatus.ACCEPTED:
         raise Conflict("assignment_id", "an accepted assignment: accept it before its outcome")
     return _changed(

@@ -7,8 +7,7 @@ from dataclasses import replace
 from alerthub.domain.alert_life import deadline_passed, escalate
 from alerthub.domain.alerts import Alert, Change, Status
 from alerthub.domain.deadlines import DeadlineKind, Waiting
-
-REASON = "the hub was restored from a backup"
+from alerthub.domain.reasons import Reason
 
 
 def after_restore(alert: Alert, *, actor: str, now_ms: int) -> Change:
@@ -25,7 +24,7 @@ def after_restore(alert: Alert, *, actor: str, now_ms: int) -> Change:
             asked = Change(alert)
             if live is not None:
                 asked = _overdue(alert, DeadlineKind.ACKNOWLEDGEMENT, actor, now_ms, live.assignment_id)
-            return asked.then(escalate(asked.alert, reason=REASON, actor=actor, now_ms=now_ms))
+            return asked.then(escalate(asked.alert, reason=Reason.RESTORED.value, actor=actor, now_ms=now_ms))
         case _:
             return Change(alert)
 

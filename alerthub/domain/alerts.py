@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from alerthub.domain.deadlines import Waiting
 from alerthub.domain.errors import NotFound
+from alerthub.domain.resources import NO_TEXT, LocalizedText
 
 
 class Status(StrEnum):
@@ -94,7 +95,7 @@ class Assignment:
     offered_at_ms: int
     delivered_at_ms: int = 0
     answered_at_ms: int = 0
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[LocalizedText, ...] = ()
     by_voice: bool = False
     officer: str = ""
 
@@ -120,7 +121,7 @@ class Alert:
     confirmed_by: str = ""
     confirmed_at_ms: int = 0
     rejected_reason: str = ""
-    cancelled_reason: str = ""
+    cancelled_reason: LocalizedText = NO_TEXT
     outcome: OutcomeKind | None = None
     closed_at_ms: int = 0
     call_by_radio: bool = False
@@ -155,13 +156,17 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One change, with the whole alert after it; `actor` is person:NAME, terminal:ID or service:NAME."""
+    """One change, with the whole alert after it; `actor` is person:NAME, terminal:ID or service:NAME.
+
+    `reason` is as somebody typed it, or the hub's own sentence in English; that one has `reason_chinese` too.
+    """
 
     kind: EventKind
     alert: Alert
     actor: str
     at_ms: int
     reason: str = ""
+    reason_chinese: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +177,7 @@ class Change:
     alert: Alert
     events: tuple[Event, ...] = ()
     answer: Answer = Answer.DONE
-    detail: str = ""
+    detail: LocalizedText = NO_TEXT
 
     def then(self, other: Change) -> Change:
         """This change followed by one that was decided on its result."""

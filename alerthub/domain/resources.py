@@ -83,6 +83,9 @@ class LocalizedText:
     english: str = ""
 
 
+NO_TEXT = LocalizedText()
+
+
 @dataclass(frozen=True, slots=True)
 class Jurisdiction:
     """An area with one commander. `parent_id` empty: the city itself."""

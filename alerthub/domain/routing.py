@@ -6,6 +6,10 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from alerthub.domain import reasons
+from alerthub.domain.reasons import Reason
+from alerthub.domain.resources import LocalizedText
+
 POSITION_MAXIMUM_AGE_MS = 120_000
 """An older position says nothing about where a driving unit is: it counts as being at its station (C18)."""
 
@@ -76,7 +80,7 @@ class Route:
     """The unit to ask, and why this one, for the card."""
 
     unit_id: str
-    reasons: tuple[str, ...]
+    reasons: tuple[LocalizedText, ...]
 
 
 def distance_metres(one: Place, other: Place) -> float:
@@ -120,20 +124,15 @@ class Ranked:
     reported: ReportedPosition | None
     load: Workload
 
-    def reasons(self, now_ms: int) -> tuple[str, ...]:
+    def reasons(self, now_ms: int) -> tuple[LocalizedText, ...]:
         """Why it has this place."""
-        source = (
-            f"by its position {max(0, now_ms - self.reported.time_ms) // 1_000} s ago"
-            if self.reported is not None
-            else "by its station: no position within 120 s"
-        )
-        return (
-            f"{self.metres / 1_000:.1f} km away, {source}"
-            if self.metres is not None
-            else "the alert has no place",
-            "free" if not self.load.live else f"has {self.load.live} in hand",
-            f"{self.load.this_shift} alerts this shift",
-        )
+        if self.metres is None:
+            away = Reason.NO_PLACE.value
+        elif self.reported is not None:
+            away = reasons.away_by_position(self.metres, max(0, now_ms - self.reported.time_ms))
+        else:
+            away = reasons.away_by_station(self.metres, POSITION_MAXIMUM_AGE_MS)
+        return (away, reasons.in_hand(self.load.live), reasons.given_this_shift(self.load.this_shift))
 
 
 def rank(
@@ -179,13 +178,17 @@ def choose(
     if not ranked:
         return None
     first = ranked[0]
-    reasons = [f"kind {first.unit.kind}, on shift, serves the jurisdiction", *first.reasons(now_ms)]
+    why = [reasons.nearest_fits(first.unit.kind), *first.reasons(now_ms)]
     if first.load.live:
-        reasons.append("no unit is free")
+        why.append(Reason.NONE_FREE.value)
     if len(ranked) > 1:
         second = ranked[1]
-        reasons.append(
-            f"before {second.unit.unit_id}: {(second.metres or 0.0) / 1_000:.1f} km, "
-            f"{'busy' if second.load.live else 'free'}, {second.load.this_shift} alerts this shift"
+        why.append(
+            reasons.before(
+                second.unit.unit_id,
+                metres=second.metres or 0.0,
+                busy=second.load.live > 0,
+                this_shift=second.load.this_shift,
+            )
         )
-    return Route(first.unit.unit_id, tuple(reasons))
+    return Route(first.unit.unit_id, tuple(why))

@@ -23,12 +23,13 @@ from alerthub.api.v1 import watchlist_pb2
 from alerthub.api.v1.common_pb2 import Bookmark
 from alerthub.domain import alert_life
 from alerthub.domain.errors import Retry
+from alerthub.domain.reasons import Reason
 from alerthub.postgres import sql
 from alerthub.replica import BOOKMARK_KEY, BOOKMARK_MAXIMUM_AGE_MS
 from alerthub.settings import KafkaSettings
 from alerthub.telemetry import logger
 from services.dispatch.metrics import WITHDRAWN
-from services.dispatch.work import ACTOR, ENTRY_ENDED, Surroundings, Work, working
+from services.dispatch.work import ACTOR, Surroundings, Work, working
 
 log = logger(__name__)
 
@@ -158,8 +159,10 @@ class Entries:
         found = await work.store.alerts(alert_ids)
         count = 0
         for stored in found.values():
-            reason = "the watchlist entry was withdrawn" if cause == "withdrawn" else ENTRY_ENDED
-            change = alert_life.cancel(work.take(stored), reason=reason, actor=ACTOR, now_ms=work.now_ms)
+            reason = Reason.ENTRY_WITHDRAWN if cause == "withdrawn" else Reason.ENTRY_ENDED
+            change = alert_life.cancel(
+                work.take(stored), reason=reason.value, actor=ACTOR, now_ms=work.now_ms
+            )
             count += bool(change.events)
             work.apply(change)
         WITHDRAWN.labels(cause).inc(count)

@@ -62,7 +62,8 @@ class DispatchApi(alert_pb2_grpc.DispatchServiceServicer):
             alert=alert,
             sealed_details=evidence.details,
             sealed_picture=evidence.picture,
-            sealed_missing_reason=evidence.missing_reason,
+            sealed_missing_reason=evidence.missing.english,
+            sealed_missing_reason_chinese=evidence.missing.chinese,
         )
 
     async def WatchAlerts(  # noqa: N802
@@ -177,7 +178,8 @@ class DeliveryApi(delivery_pb2_grpc.DeliveryServiceServicer):
         return delivery_pb2.GetSealedEvidenceResponse(
             sealed_details=evidence.details,
             sealed_picture=evidence.picture,
-            missing_reason=evidence.missing_reason,
+            missing_reason=evidence.missing.english,
+            missing_reason_chinese=evidence.missing.chinese,
             raised_id=evidence.raised_id,
         )
 

@@ -16,6 +16,7 @@ from alerthub.domain import alert_life
 from alerthub.domain import alerts as domain
 from alerthub.domain.alerts import Answer, Change
 from alerthub.domain.errors import Conflict, NotFound, Refuse
+from alerthub.domain.reasons import chosen_by
 from alerthub.identity import Caller
 from alerthub.postgres import sql, violated_constraint
 from services.dispatch import precision, precision_floor, spans
@@ -102,7 +103,7 @@ class Handlers:
                 raise NotFound("unit_id", "a unit in force")
             if unit.shift_at(work.now_ms) is None:
                 raise Conflict("unit_id", "a unit on shift")
-            await work.offer(request.alert_id, unit.unit_id, (f"chosen by {caller.actor}",), caller.actor)
+            await work.offer(request.alert_id, unit.unit_id, (chosen_by(caller.actor),), caller.actor)
             return await _message(work, request.alert_id)
 
         return await self._once(caller.actor, request.command_id, request, alert_pb2.Alert, decide)
@@ -125,7 +126,7 @@ class Handlers:
                 by_voice=True,
             )
             if change.answer is Answer.SUPERSEDED:
-                raise Conflict("assignment_id", f"the alert's live assignment: {change.detail}")
+                raise Conflict("assignment_id", f"the alert's live assignment: {change.detail.english}")
             work.apply(change)
             return await _message(work, request.alert_id)
 
@@ -205,10 +206,13 @@ class Handlers:
                     action=f"late_{request.WhichOneof('command')}",
                     actor=f"person:{request.officer}",
                     subject=f"alert:{change.alert.alert_id}",
-                    detail=f"terminal {request.terminal_id}, {change.detail}",
+                    detail=f"terminal {request.terminal_id}, {change.detail.english}",
                 )
             return patrol_pb2.CommandAnswer(
-                command_id=request.command_id, result=_RESULT[change.answer], detail=change.detail
+                command_id=request.command_id,
+                result=_RESULT[change.answer],
+                detail=change.detail.english,
+                detail_chinese=change.detail.chinese,
             )
 
         if request.WhichOneof("command") == "receipt":

@@ -7,6 +7,7 @@ import asyncio
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerthub import loops
+from alerthub.domain.reasons import Reason
 from alerthub.evidence import EvidenceStore
 from alerthub.postgres import sql, transaction
 
@@ -27,7 +28,7 @@ _ENDED_WITH_EVIDENCE = (
 )
 _FORGET_TOKENS_OF_SIGHTINGS = (
     "UPDATE sighting SET token = '', has_picture = false, "
-    "picture_missing_reason = 'the evidence is no longer kept' WHERE alert_id = ANY(:ids)"
+    "picture_missing_reason = :forgotten WHERE alert_id = ANY(:ids)"
 )
 # Alerts of one subject still share a fold key. Nothing folds into them any more, so long after their end.
 _FORGET_TOKENS_OF_FOLD_KEYS = (
@@ -94,6 +95,7 @@ class Housekeeping:
             alert_ids = [row.alert_id for row in rows]
             for alert_id in alert_ids:
                 await self._evidence.delete_alert(alert_id)
+            forgotten = Reason.EVIDENCE_FORGOTTEN.value.english
             for statement in _FORGET_EVIDENCE:
-                await connection.execute(sql(statement), {"ids": alert_ids})
+                await connection.execute(sql(statement), {"ids": alert_ids, "forgotten": forgotten})
         return len(alert_ids)

@@ -14,6 +14,7 @@ from alerthub.api.v1.alert_pb2 import AlertRaised
 from alerthub.domain import alert_life
 from alerthub.domain.errors import DeadLetter
 from alerthub.domain.folding import Disposition, Folded, KnownEntry, NewestAlert, Raised, fold
+from alerthub.domain.reasons import Reason
 from services.dispatch import precision, spans
 from services.dispatch.metrics import OPEN_SECONDS, RAISED
 from services.dispatch.rows import NewSealing, NewSighting
@@ -255,7 +256,7 @@ class Intake:
     @staticmethod
     def _add_sighting(work: Work, hit: _Hit, alert_id: str, *, added_version: int, covered: bool) -> None:
         seen = hit.raised.observation
-        without = "" if seen.picture_id else "the device sent no picture"
+        without = Reason.NOT_SEALED_YET if seen.picture_id else Reason.NO_PICTURE_SENT
         work.add_sighting(
             NewSighting(
                 raised_id=hit.raised.raised_id,
@@ -264,7 +265,7 @@ class Intake:
                 device_id=seen.device_id,
                 token=hit.token,
                 needs_confirmation=not covered,
-                picture_missing_reason=without or "the picture is not sealed for the alert yet",
+                picture_missing_reason=without.value.english,
                 body=sighting_message(hit.raised, work.now_ms).SerializeToString(),
             )
         )

@@ -19,6 +19,7 @@ from alerthub.domain import alerts as domain
 from alerthub.domain.alert_life import cancel
 from alerthub.domain.alert_restore import after_restore
 from alerthub.domain.canary import is_canary
+from alerthub.domain.reasons import Reason, reason_of, reasons_of
 from alerthub.evidence import EvidenceStore
 from alerthub.postgres import sql, transaction
 from alerthub.replica import CompactedReplica, read_to_end
@@ -32,7 +33,7 @@ from services.dispatch.wire import (
     Facts,
     policy_of_wire,
 )
-from services.dispatch.work import ACTOR, NOT_DELIVERED, Surroundings, Work, working
+from services.dispatch.work import ACTOR, Surroundings, Work, working
 
 log = logger(__name__)
 
@@ -49,7 +50,6 @@ _PUT_SIGHTING = (
     ":needs, false, :why, :body) "
     "ON CONFLICT (raised_id) DO UPDATE SET needs_confirmation = excluded.needs_confirmation"
 )
-_WITHOUT_PICTURE = "the hub was restored from a backup that is older than the picture"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,8 @@ async def _take_over(work: Work, messages: Sequence[alert_pb2.Alert]) -> int:
         await work.store.put_assignments([alert])
         work.take(StoredAlert(facts, alert))
         if is_canary(facts.category):
-            work.apply(cancel(alert, reason=NOT_DELIVERED, actor=ACTOR, now_ms=work.now_ms))
+            undelivered = Reason.CANARY_NOT_DELIVERED.value
+            work.apply(cancel(alert, reason=undelivered, actor=ACTOR, now_ms=work.now_ms))
         else:
             work.apply(after_restore(alert, actor=ACTOR, now_ms=work.now_ms))
     return taken
@@ -141,7 +142,7 @@ async def _put_sightings(work: Work, message: alert_pb2.Alert) -> None:
             "version": version,
             "device_id": sighting.device_id,
             "needs": sighting.needs_confirmation,
-            "why": _WITHOUT_PICTURE,
+            "why": Reason.PICTURE_NEWER_THAN_BACKUP.value.english,
             "body": sighting.SerializeToString(),
         }
         for sighting, version in _numbered(message)
@@ -199,7 +200,7 @@ def _alert(message: alert_pb2.Alert, stored: StoredAlert | None) -> domain.Alert
         confirmed_by=message.confirmed_by,
         confirmed_at_ms=message.confirmed_at_ms,
         rejected_reason=message.rejected_reason,
-        cancelled_reason=message.cancelled_reason,
+        cancelled_reason=reason_of(message.cancelled_reason),
         outcome=OUTCOME_OF_WIRE.get(message.outcome),
         closed_at_ms=message.closed_at_ms,
         call_by_radio=message.call_by_radio,
@@ -216,7 +217,7 @@ def _assignment(message: Any) -> domain.Assignment:
         offered_at_ms=message.offered_at_ms,
         delivered_at_ms=message.delivered_at_ms,
         answered_at_ms=message.answered_at_ms,
-        reasons=tuple(message.reasons),
+        reasons=reasons_of(message.reasons, message.reasons_chinese),
         by_voice=message.by_voice,
         officer=message.officer,
     )

@@ -12,6 +12,7 @@ from alerthub.api.v1 import alert_pb2
 from alerthub.domain import alerts as domain
 from alerthub.domain.alerts import AssignmentStatus, OutcomeKind, Policy, Status
 from alerthub.domain.deadlines import DeadlineKind, Waiting
+from alerthub.domain.reasons import reason_of, reasons_of
 from services.dispatch.wire import Facts
 
 _FACT_COLUMNS = tuple(Facts.__dataclass_fields__)
@@ -58,6 +59,7 @@ _ASSIGNMENT_COLUMNS = (
     "delivered_at_ms",
     "answered_at_ms",
     "reasons",
+    "reasons_chinese",
     "by_voice",
     "officer",
 )
@@ -99,6 +101,7 @@ def sighting_of(
     message.needs_confirmation = needs_confirmation
     message.has_picture = has_picture
     message.picture_missing_reason = picture_missing_reason
+    message.picture_missing_reason_chinese = reason_of(picture_missing_reason).chinese
     return message
 
 
@@ -123,7 +126,7 @@ def _state_values(alert: domain.Alert) -> dict[str, Any]:
         "confirmed_by": alert.confirmed_by,
         "confirmed_at_ms": alert.confirmed_at_ms,
         "rejected_reason": alert.rejected_reason,
-        "cancelled_reason": alert.cancelled_reason,
+        "cancelled_reason": alert.cancelled_reason.english,
         "outcome": alert.outcome.value if alert.outcome else None,
         "closed_at_ms": alert.closed_at_ms,
         "call_by_radio": alert.call_by_radio,
@@ -165,7 +168,8 @@ def assignment_values(alert: domain.Alert) -> list[dict[str, Any]]:
             "offered_at_ms": each.offered_at_ms,
             "delivered_at_ms": each.delivered_at_ms,
             "answered_at_ms": each.answered_at_ms,
-            "reasons": list(each.reasons),
+            "reasons": [why.english for why in each.reasons],
+            "reasons_chinese": [why.chinese for why in each.reasons],
             "by_voice": each.by_voice,
             "officer": each.officer,
         }
@@ -191,7 +195,7 @@ def stored_alert(row: Any, assignments: Sequence[domain.Assignment]) -> StoredAl
         confirmed_by=row.confirmed_by,
         confirmed_at_ms=row.confirmed_at_ms,
         rejected_reason=row.rejected_reason,
-        cancelled_reason=row.cancelled_reason,
+        cancelled_reason=reason_of(row.cancelled_reason),
         outcome=OutcomeKind(row.outcome) if row.outcome else None,
         closed_at_ms=row.closed_at_ms,
         call_by_radio=row.call_by_radio,
@@ -212,7 +216,7 @@ def assignment_of(row: Any) -> domain.Assignment:
         offered_at_ms=row.offered_at_ms,
         delivered_at_ms=row.delivered_at_ms,
         answered_at_ms=row.answered_at_ms,
-        reasons=tuple(row.reasons),
+        reasons=reasons_of(row.reasons, row.reasons_chinese),
         by_voice=row.by_voice,
         officer=row.officer,
     )

@@ -18,6 +18,8 @@ from alerthub import loops
 from alerthub.api.v1 import watchlist_pb2, watchlist_pb2_grpc
 from alerthub.domain import alert_life
 from alerthub.domain.errors import Refuse, Retry
+from alerthub.domain.reasons import Reason, reason_of
+from alerthub.domain.resources import NO_TEXT, LocalizedText
 from alerthub.evidence import EvidenceStore
 from alerthub.grpc_errors import error_of
 from alerthub.postgres import reading, sql, transaction
@@ -43,7 +45,8 @@ class SealedEvidence:
     raised_id: bytes = b""
     details: bytes = b""
     picture: bytes = b""
-    missing_reason: str = ""
+    missing: LocalizedText = NO_TEXT
+    """Why one of them is absent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,20 +160,20 @@ class Sealing:
     async def _seal(self, row: _Leased) -> None:
         try:
             request = watchlist_pb2.SealForAlertRequest.FromString(row.request)
-            missing = ""
+            missing: Reason | None = None
             if row.picture_id:
                 picture = await self._evidence.get_streaming(row.picture_id)
                 if picture is None:
-                    missing = "the picture was no longer kept when the alert was raised"
+                    missing = Reason.PICTURE_EXPIRED
                 else:
                     request.sealed_picture = picture
             else:
-                missing = "the device sent no picture"
+                missing = Reason.NO_PICTURE_SENT
             sealed = await self._watchlist.SealForAlert(request, timeout=self._timeout_seconds)
             if sealed.sealed_picture:
                 await self._evidence.promote(row.alert_id, row.picture_id, sealed.sealed_picture)
-            elif not missing:
-                missing = "the picture could not be opened to seal it for the alert"
+            elif missing is None:
+                missing = Reason.PICTURE_NOT_OPENED
             await self._finish_showing(row, sealed, missing)
             self._failing_since = None
             SEALINGS.labels("sealed").inc()
@@ -181,14 +184,9 @@ class Sealing:
             else:
                 log.exception("sealing_refused", code=failed.code().name)
                 SEALINGS.labels("refused").inc()
-                await self._finish(
-                    row,
-                    details=b"",
-                    promoted=False,
-                    missing="the watchlist service could not open what was sealed",
-                )
+                await self._finish(row, details=b"", promoted=False, missing=Reason.SEALED_NOT_OPENED)
         except Refuse:
-            await self._finish(row, details=b"", promoted=False, missing="the picture's id is none")
+            await self._finish(row, details=b"", promoted=False, missing=Reason.PICTURE_ID_WRONG)
         except Retry:
             await self._later(row)
 
@@ -196,9 +194,7 @@ class Sealing:
         SEALINGS.labels("retried").inc()
         self._failing_since = self._failing_since or asyncio.get_running_loop().time()
         if row.age > self._gives_up_after_seconds:
-            await self._finish(
-                row, details=b"", promoted=False, missing="the watchlist service did not answer in time"
-            )
+            await self._finish(row, details=b"", promoted=False, missing=Reason.SEALING_TIMED_OUT)
             return
         wait = min(_MAXIMUM_BACKOFF_SECONDS, 0.5 * 2 ** min(row.attempts - 1, 10))
         async with transaction(self._database) as connection:
@@ -210,7 +206,8 @@ class Sealing:
                 {"wait": wait, "raised_id": row.raised_id},
             )
 
-    async def _finish(self, row: _Leased, *, details: bytes, promoted: bool, missing: str) -> None:
+    async def _finish(self, row: _Leased, *, details: bytes, promoted: bool, missing: Reason | None) -> None:
+        kept = missing.value.english if missing is not None else ""
         async with working(self._database, self._surroundings) as work:
             alert = await work.load(row.alert_id)
             done = await work.connection.execute(
@@ -219,10 +216,10 @@ class Sealing:
                     "picture_promoted = :promoted, missing_reason = :missing WHERE raised_id = "
                     ":raised_id AND pending"
                 ),
-                {"details": details, "promoted": promoted, "missing": missing, "raised_id": row.raised_id},
+                {"details": details, "promoted": promoted, "missing": kept, "raised_id": row.raised_id},
             )
             if alert is not None and done.rowcount:
-                await work.store.note_picture(row.raised_id, has_picture=promoted, missing_reason=missing)
+                await work.store.note_picture(row.raised_id, has_picture=promoted, missing_reason=kept)
                 work.apply(
                     alert_life.evidence_sealed(
                         alert,
@@ -235,12 +232,16 @@ class Sealing:
         await self._tell_waiting()
 
     async def _finish_showing(
-        self, row: _Leased, sealed: watchlist_pb2.SealForAlertResponse, missing: str
+        self, row: _Leased, sealed: watchlist_pb2.SealForAlertResponse, missing: Reason | None
     ) -> None:
         """Whoever waits for the evidence has it while it is written down: what a process that dies in between
         has not written is sealed once more, under the same key."""
         self._made[row.raised_id] = SealedEvidence(
-            False, row.raised_id, sealed.sealed_details, sealed.sealed_picture, missing
+            False,
+            row.raised_id,
+            sealed.sealed_details,
+            sealed.sealed_picture,
+            missing.value if missing is not None else NO_TEXT,
         )
         try:
             await self._tell_waiting()
@@ -269,16 +270,16 @@ class Sealing:
                 )
             ).one_or_none()
         if row is None:
-            return SealedEvidence(missing_reason="the device read nothing and sent no picture")
+            return SealedEvidence(missing=Reason.NOTHING_SENT.value)
         raised_id = bytes(row.raised_id)
         if row.pending:
             return self._made.get(raised_id) or SealedEvidence(
-                pending=True, raised_id=raised_id, missing_reason="the evidence is still being sealed"
+                pending=True, raised_id=raised_id, missing=Reason.STILL_SEALING.value
             )
-        picture, missing = b"", row.missing_reason
+        picture, missing = b"", reason_of(row.missing_reason)
         if row.picture_promoted:
             picture = await self._evidence.get_promoted(row.alert_id, row.picture_id) or b""
-            missing = "" if picture else "the alert's picture is not in the store"
+            missing = NO_TEXT if picture else Reason.PICTURE_LOST.value
         return SealedEvidence(False, raised_id, bytes(row.sealed_details or b""), picture, missing)
 
     async def wait_for(self, alert_id: str, *, wait_ms: int) -> SealedEvidence:

@@ -10,9 +10,10 @@ from alerthub import loops
 from alerthub.domain import alert_life
 from alerthub.domain.alerts import Alert
 from alerthub.domain.deadlines import DeadlineKind, may_fire
+from alerthub.domain.reasons import Reason
 from alerthub.postgres import sql
 from services.dispatch.metrics import DEADLINES, RECEIPT_SECONDS
-from services.dispatch.work import ACTOR, ENTRY_ENDED, Surroundings, working
+from services.dispatch.work import ACTOR, Surroundings, working
 
 _EVERY_SECONDS = 0.2
 _GAP_MS = 5_000
@@ -85,7 +86,9 @@ class Timers:
                         _note_no_receipt(alert, work.now_ms)
                 else:
                     # Nobody else is asked to go for what nobody looks for any more (refusal 7).
-                    change = alert_life.cancel(alert, reason=ENTRY_ENDED, actor=ACTOR, now_ms=work.now_ms)
+                    change = alert_life.cancel(
+                        alert, reason=Reason.ENTRY_ENDED.value, actor=ACTOR, now_ms=work.now_ms
+                    )
                 work.apply(change)
                 await work.seek_unit(row.alert_id)
                 DEADLINES.labels(row.kind, "fired" if change.events else "void").inc()

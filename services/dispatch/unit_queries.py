@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerthub.api.v1 import alert_pb2, common_pb2
 from alerthub.domain.errors import NotFound
+from alerthub.domain.reasons import Reason
 from alerthub.domain.routing import (
     POSITION_MAXIMUM_AGE_MS,
     Candidate,
@@ -23,8 +24,6 @@ from services.dispatch.work import REACHABLE_SECONDS
 
 MAXIMUM_RANKED = 50
 """Of several hundred units, those that anybody would look at."""
-_FITS = "of the kind, on shift, serves the jurisdiction"
-_DOES_NOT_FIT = "on shift, but of another kind or jurisdiction"
 
 
 class UnitQueries:
@@ -125,9 +124,12 @@ class UnitQueries:
 def _ranked(
     ranked: Ranked, *, fits: bool, reachable: bool, asked_before: bool, now_ms: int
 ) -> alert_pb2.RankedUnit:
+    fitting = Reason.FITS if fits else Reason.DOES_NOT_FIT
+    why = (fitting.value, *ranked.reasons(now_ms))
     return alert_pb2.RankedUnit(
         unit_id=ranked.unit.unit_id,
-        reasons=[_FITS if fits else _DOES_NOT_FIT, *ranked.reasons(now_ms)],
+        reasons=[each.english for each in why],
+        reasons_chinese=[each.chinese for each in why],
         distance_metres=ranked.metres,
         position_time_ms=ranked.reported.time_ms if ranked.reported is not None else 0,
         alerts_in_hand=ranked.load.live,

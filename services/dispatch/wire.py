@@ -129,7 +129,8 @@ def alert_message(
         confirmed_by=alert.confirmed_by,
         confirmed_at_ms=alert.confirmed_at_ms,
         rejected_reason=alert.rejected_reason,
-        cancelled_reason=alert.cancelled_reason,
+        cancelled_reason=alert.cancelled_reason.english,
+        cancelled_reason_chinese=alert.cancelled_reason.chinese,
         outcome=_OUTCOME[alert.outcome] if alert.outcome else alert_pb2.OUTCOME_UNSPECIFIED,
         opened_at_ms=alert.opened_at_ms,
         closed_at_ms=alert.closed_at_ms,
@@ -155,7 +156,8 @@ def _assignment_message(assignment: domain.Assignment) -> alert_pb2.Assignment:
         offered_at_ms=assignment.offered_at_ms,
         delivered_at_ms=assignment.delivered_at_ms,
         answered_at_ms=assignment.answered_at_ms,
-        reasons=assignment.reasons,
+        reasons=[each.english for each in assignment.reasons],
+        reasons_chinese=[each.chinese for each in assignment.reasons],
         by_voice=assignment.by_voice,
         officer=assignment.officer,
     )
@@ -169,6 +171,7 @@ def event_message(event: domain.Event, alert: alert_pb2.Alert) -> alert_pb2.Aler
         occurred_at_ms=event.at_ms,
         actor=event.actor,
         reason=event.reason,
+        reason_chinese=event.reason_chinese,
     )
 
 

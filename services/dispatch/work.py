@@ -15,11 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from alerthub import audit, outbox
 from alerthub.alert_events import TOPIC
 from alerthub.api.v1.alert_pb2 import Sighting
-from alerthub.domain import alert_life
+from alerthub.domain import alert_life, reasons
 from alerthub.domain import alerts as domain
 from alerthub.domain.alerts import Change, EventKind
 from alerthub.domain.canary import is_canary
 from alerthub.domain.deadlines import DeadlineTimes, Waiting
+from alerthub.domain.reasons import Reason
+from alerthub.domain.resources import LocalizedText
 from alerthub.domain.routing import Workload, candidates, choose
 from alerthub.postgres import transaction
 from alerthub.tracing import Traces
@@ -31,8 +33,6 @@ from services.dispatch.store import Store
 from services.dispatch.wire import NEWEST_SIGHTINGS, Facts, alert_message, event_message
 
 ACTOR = "service:dispatch"
-ENTRY_ENDED = "the watchlist entry has ended"
-NOT_DELIVERED = "the canary was not delivered"
 REACHABLE_SECONDS = 15
 """Push reports every few seconds: a terminal that it has not named for this long is not reachable."""
 
@@ -182,28 +182,26 @@ class Work:
             now_ms=self.now_ms,
         )
         if route is None:
-            asked = len(alert.tried_units)
-            reason = (
-                f"{asked} units were asked, and no other fits"
-                if asked
-                else "no unit of the kind is on shift in the jurisdiction"
-            )
             if is_canary(facts.category):
                 # Nobody is to be woken for it; closed, its entry is free for the next read.
+                undelivered = Reason.CANARY_NOT_DELIVERED.value
                 return self.apply(
-                    alert_life.cancel(alert, reason=NOT_DELIVERED, actor=ACTOR, now_ms=self.now_ms)
+                    alert_life.cancel(alert, reason=undelivered, actor=ACTOR, now_ms=self.now_ms)
                 )
+            reason = reasons.none_left(len(alert.tried_units))
             return self.apply(alert_life.escalate(alert, reason=reason, actor=ACTOR, now_ms=self.now_ms))
         return await self.offer(alert_id, route.unit_id, route.reasons, ACTOR)
 
-    async def offer(self, alert_id: str, unit_id: str, reasons: tuple[str, ...], actor: str) -> domain.Alert:
+    async def offer(
+        self, alert_id: str, unit_id: str, why: tuple[LocalizedText, ...], actor: str
+    ) -> domain.Alert:
         """Offers the alert to this unit."""
         alert = self._alerts[alert_id]
         change = alert_life.offer(
             alert,
             assignment_id=f"{alert_id}-{len(alert.assignments) + 1}",
             unit_id=unit_id,
-            reasons=reasons,
+            reasons=why,
             reachable=await self.is_reachable(unit_id),
             actor=actor,
             now_ms=self.now_ms,

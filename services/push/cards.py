@@ -63,6 +63,7 @@ def common_alert(alert: alert_pb2.Alert, *, shown: bool) -> alert_pb2.Alert:
             version=alert.version,
             status=alert.status,
             cancelled_reason=alert.cancelled_reason,
+            cancelled_reason_chinese=alert.cancelled_reason_chinese,
             rejected_reason=alert.rejected_reason,
             outcome=alert.outcome,
         )

@@ -8,6 +8,8 @@ import grpc
 
 from alerthub.api.v1 import delivery_pb2, delivery_pb2_grpc, watchlist_pb2, watchlist_pb2_grpc
 from alerthub.domain.errors import AlertHubError, Retry
+from alerthub.domain.reasons import Reason
+from alerthub.domain.resources import NO_TEXT, LocalizedText
 from alerthub.grpc_errors import error_of
 from alerthub.telemetry import logger
 from services.push.metrics import WITHOUT_WATCHLIST
@@ -23,7 +25,7 @@ class Opened:
     raised_id: bytes = b""
     details: watchlist_pb2.OpenedDetails | None = None
     picture: bytes = b""
-    missing_reason: str = ""
+    missing: LocalizedText = NO_TEXT
 
     def shows(self, raised_id: bytes, *, picture: bool) -> bool:
         """Whether all that there is of this sighting was opened."""
@@ -62,9 +64,10 @@ class Opening:
             )
         except grpc.aio.AioRpcError as failed:
             log.warning("evidence_not_given", code=failed.code().name)
-            return Opened(missing_reason="the evidence could not be read")
+            return Opened(missing=Reason.EVIDENCE_NOT_READ.value)
+        missing = LocalizedText(sealed.missing_reason_chinese, sealed.missing_reason)
         if not sealed.sealed_details and not sealed.sealed_picture:
-            return Opened(sealed.raised_id, missing_reason=sealed.missing_reason)
+            return Opened(sealed.raised_id, missing=missing)
         if known is not None and known.shows(sealed.raised_id, picture=bool(sealed.sealed_picture)):
             return known
         try:
@@ -85,7 +88,7 @@ class Opening:
             log.warning("details_not_opened", code=failed.code().name)
             if isinstance(error, Retry):
                 WITHOUT_WATCHLIST.set(1)
-                return Opened(sealed.raised_id, missing_reason="the watchlist service does not answer")
-            return Opened(sealed.raised_id, missing_reason="the watchlist service did not open the details")
+                return Opened(sealed.raised_id, missing=Reason.DETAILS_NOT_ANSWERED.value)
+            return Opened(sealed.raised_id, missing=Reason.DETAILS_NOT_OPENED.value)
         WITHOUT_WATCHLIST.set(0)
-        return Opened(sealed.raised_id, opened.details, opened.picture, sealed.missing_reason)
+        return Opened(sealed.raised_id, opened.details, opened.picture, missing)

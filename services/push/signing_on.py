@@ -9,6 +9,7 @@ from cryptography.x509.oid import NameOID
 
 from alerthub.api.v1 import access_pb2
 from alerthub.domain.errors import NotAllowed
+from alerthub.domain.reasons import Reason
 from alerthub.identity import Caller, NotAuthenticatedError, RevocationList, TokenVerifier
 from alerthub.units import UnitDirectory
 
@@ -51,10 +52,10 @@ class SigningOn:
             for shift in unit.shifts
         )
 
-    def signed_off_because(self, officer: Caller, unit_id: str, now_ms: int) -> str:
-        """Why the officer may no longer see what the terminal shows; empty: may."""
+    def signed_off_because(self, officer: Caller, unit_id: str, now_ms: int) -> Reason | None:
+        """Why the officer may no longer see what the terminal shows; None: may."""
         if self._revocations.is_revoked(officer):
-            return "the account was revoked"
+            return Reason.ACCOUNT_REVOKED
         if not self.is_on_shift(officer, unit_id, now_ms):
-            return "the shift has ended"
-        return ""
+            return Reason.SHIFT_ENDED
+        return None

@@ -15,6 +15,8 @@ from alerthub.alert_events import AlertEventTail, TailedEvent
 from alerthub.api.v1 import alert_pb2, patrol_pb2
 from alerthub.domain.canary import is_canary
 from alerthub.domain.errors import Refuse, Retry
+from alerthub.domain.reasons import Reason
+from alerthub.domain.resources import LocalizedText
 from alerthub.identity import Caller, NotAuthenticatedError
 from alerthub.telemetry import logger
 from services.push.cards import UnconfirmedError, card_for, read_age_ms
@@ -30,7 +32,6 @@ log = logger(__name__)
 
 Write = Callable[[bytes], Awaitable[None]]
 """Takes a HubMessage as it is on the wire."""
-CANARY_HAS_NONE = "a canary has no details"
 _OPENS_AGAIN = frozenset({alert_pb2.ALERT_EVENT_KIND_EVIDENCE_SEALED, alert_pb2.ALERT_EVENT_KIND_CONFIRMED})
 
 
@@ -44,6 +45,7 @@ class End:
 
     label: str
     reason: str
+    reason_chinese: str = ""
     signed_off: bool = False
     unauthenticated: bool = False
 
@@ -99,8 +101,8 @@ class TerminalStream:
     def check(self) -> None:
         """Ends it where the officer may no longer see it: revoked, off shift, or the token ran out (S2)."""
         why = self._signing_on.signed_off_because(self.officer, self.unit_id, now_ms())
-        if why:
-            self.end(End("signed_off", why, signed_off=True))
+        if why is not None:
+            self.end(End("signed_off", why.value.english, why.value.chinese, signed_off=True))
         elif self.officer.expires_at_ms <= now_ms():
             self.end(End("token_expired", "the token has expired: renew it in time", unauthenticated=True))
 
@@ -153,7 +155,7 @@ class TerminalStream:
                 await self._write(write, answer=item)
         end = self._end or End("ended", "")
         if end.signed_off:
-            await self._write(write, signed_off=patrol_pb2.SignedOff(reason=end.reason))
+            await self._write(write, signed_off=_signed_off(end))
         return end
 
     def _take(self, event: TailedEvent) -> None:
@@ -234,7 +236,7 @@ class TerminalStream:
     ) -> None:
         if is_canary(alert.category):
             # A look is for an officer, and costs a row of the audit log.
-            push.details_missing_reason = CANARY_HAS_NONE
+            _say_missing(push, Reason.CANARY_HAS_NONE.value)
             return
         known = self._opened.get(alert.alert_id)
         opened, fresh = known, False
@@ -254,7 +256,7 @@ class TerminalStream:
             elif known.details is not None:
                 opened = known
         if opened is None or opened.details is None:
-            push.details_missing_reason = opened.missing_reason if opened is not None else "not opened"
+            _say_missing(push, opened.missing if opened is not None else Reason.DETAILS_NOT_OPENED.value)
         else:
             push.details.CopyFrom(opened.details)
             if fresh:
@@ -352,3 +354,12 @@ class TerminalStream:
         return patrol_pb2.CommandAnswer(
             command_id=message.command_id, result=patrol_pb2.CommandAnswer.RESULT_DONE
         )
+
+
+def _say_missing(push: patrol_pb2.AlertPush, why: LocalizedText) -> None:
+    push.details_missing_reason = why.english
+    push.details_missing_reason_chinese = why.chinese
+
+
+def _signed_off(end: End) -> patrol_pb2.SignedOff:
+    return patrol_pb2.SignedOff(reason=end.reason, reason_chinese=end.reason_chinese)

@@ -74,6 +74,7 @@ async def test_refusal_7_a_withdrawal_cancels_the_open_alert_within_a_second(
     cancelled = await hub.alert(alert.alert_id, lambda each: each.status == CANCELLED)
     assert time.monotonic() - began < 2.0
     assert "withdrawn" in cancelled.cancelled_reason
+    assert cancelled.cancelled_reason_chinese == "布控条目已撤销"
 
 
 async def test_c8_an_older_version_of_an_entry_changes_nothing(

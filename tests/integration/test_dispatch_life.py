@@ -64,6 +64,7 @@ async def test_a_vehicle_alert_goes_to_the_nearest_unit_on_shift(
     alert = await hub.alert(raised.raised_id.hex(), lambda each: each.status == DISPATCHING)
     assert [each.unit_id for each in alert.assignments] == [near]
     assert any("km away" in reason for reason in alert.assignments[0].reasons)
+    assert any("公里" in reason for reason in alert.assignments[0].reasons_chinese)
 
 
 async def test_c6_repeats_fold_into_one_alert_and_every_raised_id_is_kept(
@@ -136,6 +137,7 @@ async def test_a_person_alert_without_a_picture_is_confirmed_by_a_supervisor_onl
     await hub.units(unit(car, jurisdiction=car))
     alert = await hub.opened(watchlist_hit(unique("entry"), names_person=True, jurisdiction=car))
     assert alert.sightings[0].picture_missing_reason == "the device sent no picture"
+    assert alert.sightings[0].picture_missing_reason_chinese == "设备未上传图片"
     request = alert_pb2.ConfirmAlertRequest(command_id=command(), alert_id=alert.alert_id, alert_version=1)
 
     # when an operator confirms it, that is refused

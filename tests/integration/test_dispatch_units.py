@@ -57,6 +57,7 @@ async def test_units_are_ranked_as_the_rules_would_ask_them_and_say_why(
     assert second.asked_before
     assert second.alerts_in_hand == 1
     assert first.reasons[0] == "of the kind, on shift, serves the jurisdiction"
+    assert first.reasons_chinese[0] == "该类型单位，当班，辖区内"
     assert last.reasons[0] == "on shift, but of another kind or jurisdiction"
     assert not first.reachable
 

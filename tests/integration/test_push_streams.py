@@ -106,6 +106,7 @@ async def test_refusal_7_a_cancellation_reaches_the_terminal_in_seconds_and_says
     cancelled = await terminal.alert(lambda each: each.alert.status == alert_pb2.ALERT_STATUS_CANCELLED)
     assert time.monotonic() - began < 3
     assert "withdrawn" in cancelled.alert.cancelled_reason
+    assert cancelled.alert.cancelled_reason_chinese == "布控条目已撤销"
 
 
 async def test_a_later_sighting_of_an_accepted_alert_goes_to_its_unit_as_an_update(

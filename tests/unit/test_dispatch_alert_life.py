@@ -20,6 +20,7 @@ from alerthub.domain.alerts import (
     Status,
 )
 from alerthub.domain.errors import Refuse
+from alerthub.domain.reasons import Reason
 
 UNITS = ("u1", "u2", "u3")
 FINAL = {Status.CLOSED, Status.REJECTED, Status.CANCELLED}
@@ -81,7 +82,9 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.alert is not None)
     @rule()
     def cancel(self) -> None:
-        self.do(lambda alert: alert_life.cancel(alert, reason="withdrawn", actor="x", now_ms=NOW))
+        self.do(
+            lambda alert: alert_life.cancel(alert, reason=Reason.ENTRY_WITHDRAWN.value, actor="x", now_ms=NOW)
+        )
 
     @precondition(lambda self: self.alert is not None)
     @rule(covered=st.booleans(), severity=st.integers(1, 4))
@@ -110,7 +113,9 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.alert is not None)
     @rule()
     def escalate(self) -> None:
-        self.do(lambda alert: alert_life.escalate(alert, reason="nobody", actor="x", now_ms=NOW))
+        self.do(
+            lambda alert: alert_life.escalate(alert, reason=Reason.NONE_ON_SHIFT.value, actor="x", now_ms=NOW)
+        )
 
     @precondition(lambda self: self.alert is not None)
     @rule(

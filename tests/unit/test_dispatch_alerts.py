@@ -27,6 +27,7 @@ from alerthub.domain.alerts import (
 )
 from alerthub.domain.deadlines import DeadlineKind
 from alerthub.domain.errors import Conflict, NotAllowed, NotFound, Refuse
+from alerthub.domain.reasons import Reason
 
 
 def test_refusal_6_an_alert_that_names_a_person_cannot_be_opened_to_be_sent_at_once() -> None:
@@ -157,7 +158,7 @@ def test_c14_a_late_acceptance_is_superseded_and_gives_no_second_owner() -> None
 
 def test_an_acceptance_after_nobody_took_it_is_superseded_too() -> None:
     alert = timed_out(offered(opened())).alert
-    alert = alert_life.escalate(alert, reason="nobody", actor="x", now_ms=NOW).alert
+    alert = alert_life.escalate(alert, reason=Reason.NONE_ON_SHIFT.value, actor="x", now_ms=NOW).alert
     assert accepted(alert).answer is Answer.SUPERSEDED
 
 
@@ -192,7 +193,7 @@ def test_c18_an_acknowledgement_by_voice_stops_the_deadlines() -> None:
 
 def test_refusal_7_a_cancelled_alert_ends_its_assignment() -> None:
     alert = alert_life.cancel(
-        accepted(offered(opened())).alert, reason="withdrawn", actor="x", now_ms=NOW
+        accepted(offered(opened())).alert, reason=Reason.ENTRY_WITHDRAWN.value, actor="x", now_ms=NOW
     ).alert
     assert alert.status is Status.CANCELLED
     assert alert.assignments[0].status is AssignmentStatus.CANCELLED
@@ -201,7 +202,7 @@ def test_refusal_7_a_cancelled_alert_ends_its_assignment() -> None:
 
 def test_refusal_9_an_outcome_is_recorded_for_an_alert_that_was_cancelled_under_its_unit() -> None:
     cancelled = alert_life.cancel(
-        accepted(offered(opened())).alert, reason="withdrawn", actor="x", now_ms=NOW
+        accepted(offered(opened())).alert, reason=Reason.ENTRY_WITHDRAWN.value, actor="x", now_ms=NOW
     ).alert
     after = alert_life.record_outcome(
         cancelled, assignment_id="a1-1", unit_id="u1", outcome=OutcomeKind.FOUND, actor="x", now_ms=NOW

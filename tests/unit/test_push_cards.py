@@ -71,11 +71,16 @@ def test_a_unit_that_no_longer_has_it_is_told_no_more_than_that() -> None:
 
 
 def test_refusal_7_a_cancelled_alert_leaves_the_screen_and_says_why() -> None:
-    cancelled = alert(status=alert_pb2.ALERT_STATUS_CANCELLED, cancelled_reason="withdrawn")
+    cancelled = alert(
+        status=alert_pb2.ALERT_STATUS_CANCELLED,
+        cancelled_reason="withdrawn",
+        cancelled_reason_chinese="已撤销",
+    )
     card = card_for(cancelled, "u2")
     assert card is not None
     assert not card.shown
-    assert common_alert(cancelled, shown=False).cancelled_reason == "withdrawn"
+    told = common_alert(cancelled, shown=False)
+    assert (told.cancelled_reason, told.cancelled_reason_chinese) == ("withdrawn", "已撤销")
 
 
 def test_a_unit_without_a_part_in_it_is_told_nothing() -> None:

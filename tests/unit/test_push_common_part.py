@@ -116,7 +116,7 @@ async def test_c17_the_common_part_is_serialised_once_for_all_terminals(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # given two terminals for which other things are opened
-    other = Opened(b"r1", watchlist_pb2.OpenedDetails(identifier="other"), b"", "")
+    other = Opened(b"r1", watchlist_pb2.OpenedDetails(identifier="other"), b"")
     made: list[bytes] = []
 
     def counted(alert: alert_pb2.Alert, *, shown: bool) -> common_part.CommonPart:

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from alerthub.alert_events import HISTORY_EVENTS, AlertEventTail
 from alerthub.api.v1 import access_pb2, alert_pb2, registry_pb2
 from alerthub.domain.errors import NotAllowed
+from alerthub.domain.reasons import Reason
 from alerthub.identity import (
     NotAuthenticatedError,
     RevocationEntry,
@@ -90,7 +91,7 @@ def test_a_revoked_account_is_neither_admitted_nor_kept() -> None:
     officer = guard.admit(held, "u1", now_ms())
     revocations.put(RevocationEntry("account:wang", 1, now_ms()))
 
-    assert guard.signed_off_because(officer, "u1", now_ms()) == "the account was revoked"
+    assert guard.signed_off_because(officer, "u1", now_ms()) is Reason.ACCOUNT_REVOKED
     with pytest.raises(NotAuthenticatedError):
         guard.admit(held, "u1", now_ms())
 

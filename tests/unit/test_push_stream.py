@@ -9,6 +9,7 @@ from typing import Any
 from alerthub.alert_events import TailedEvent
 from alerthub.api.v1 import alert_pb2, common_pb2, patrol_pb2, watchlist_pb2
 from alerthub.domain.errors import Retry
+from alerthub.domain.reasons import Reason
 from alerthub.identity import Caller, CallerKind
 from services.push.common_part import CommonParts
 from services.push.opening import Opened
@@ -58,7 +59,7 @@ class Opener:
 
     def __init__(self, answer: Opened | None = None) -> None:
         self.count = 0
-        self.answer = answer or Opened(b"r1", watchlist_pb2.OpenedDetails(identifier="X"), b"picture", "")
+        self.answer = answer or Opened(b"r1", watchlist_pb2.OpenedDetails(identifier="X"), b"picture")
 
     async def open(self, **_: object) -> Opened:
         self.count += 1
@@ -68,10 +69,10 @@ class Opener:
 class Shift:
     """Says why the officer may no longer see it."""
 
-    def __init__(self, why: str = "") -> None:
+    def __init__(self, why: Reason | None = None) -> None:
         self.why = why
 
-    def signed_off_because(self, *_: object) -> str:
+    def signed_off_because(self, *_: object) -> Reason | None:
         return self.why
 
 
@@ -236,7 +237,7 @@ async def test_a_canarys_plate_is_not_opened_for_its_card() -> None:
 
 async def test_c17_without_watchlist_the_alert_goes_without_details_and_says_so() -> None:
     tail, written = Tail(), Written()
-    away = Opener(Opened(missing_reason="the watchlist service does not answer"))
+    away = Opener(Opened(missing=Reason.DETAILS_NOT_ANSWERED.value))
     running = asyncio.create_task(stream(tail, away).run("", written))
     await written.last_is("heartbeat")
 
@@ -245,6 +246,7 @@ async def test_c17_without_watchlist_the_alert_goes_without_details_and_says_so(
     sent = await written.alerts(2)
 
     assert [each.details_missing_reason for each in sent] == ["the watchlist service does not answer"] * 2
+    assert [each.details_missing_reason_chinese for each in sent] == ["布控服务没有应答"] * 2
     assert not any(each.HasField("details") for each in sent)
     # and it is tried again with each change
     assert away.count == 2
@@ -280,14 +282,15 @@ async def test_s2_an_officer_who_may_no_longer_see_it_is_signed_off() -> None:
     written, shift = Written(), Shift()
     held = stream(Tail(), shift=shift)
     running = asyncio.create_task(held.run("", written))
-    shift.why = "the account was revoked"
+    shift.why = Reason.ACCOUNT_REVOKED
 
     held.check()
 
     async with asyncio.timeout(2):
         end = await running
     assert (end.signed_off, end.reason) == (True, "the account was revoked")
-    assert written.messages[-1].signed_off.reason == "the account was revoked"
+    told = written.messages[-1].signed_off
+    assert (told.reason, told.reason_chinese) == ("the account was revoked", "账号已被吊销")
 
 
 async def test_a_stream_whose_token_ran_out_ends_without_signing_off() -> None:

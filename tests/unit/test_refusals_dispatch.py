@@ -11,6 +11,7 @@ from alerthub.api.v1 import alert_pb2, common_pb2, observation_pb2, registry_pb2
 from alerthub.domain import alert_life
 from alerthub.domain.alerts import Alert, Change, Policy, Status
 from alerthub.domain.errors import Conflict, NotAllowed
+from alerthub.domain.reasons import Reason
 from services.dispatch import intake
 
 NOW = 1_800_000_000_000
@@ -143,7 +144,10 @@ def test_refusal_6_no_unit_is_asked_about_an_unconfirmed_person_whatever_the_pol
 def test_refusal_6_an_unconfirmed_persons_alert_is_not_escalated_as_if_it_were_on_its_way() -> None:
     with pytest.raises(Conflict, match="nobody has confirmed"):
         alert_life.escalate(
-            _dispatching_unconfirmed(Policy.CONFIRM_FIRST), reason="", actor="service:dispatch", now_ms=NOW
+            _dispatching_unconfirmed(Policy.CONFIRM_FIRST),
+            reason=Reason.NONE_ON_SHIFT.value,
+            actor="service:dispatch",
+            now_ms=NOW,
         )
 
 

@@ -9,9 +9,10 @@ import pytest
 
 from alerthub import resource_wire as wire
 from alerthub.cli.republish import Compared, told_by, wait_until_compared
-from alerthub.domain.alert_restore import REASON, after_restore
+from alerthub.domain.alert_restore import after_restore
 from alerthub.domain.alerts import Alert, Assignment, AssignmentStatus, EventKind, Policy, Status
 from alerthub.domain.errors import Retry
+from alerthub.domain.reasons import Reason
 from alerthub.domain.resources import CheckAuthorisation, LifeStatus
 from alerthub.domain.restores import RESTORED, Restore, detail_of, restore_of, subject_of
 from alerthub.topics import COMPACTED_TOPICS
@@ -40,7 +41,7 @@ def test_an_alert_for_which_a_unit_was_asked_goes_to_the_supervisor() -> None:
     ]
     assert change.alert.status is Status.ESCALATED
     assert change.alert.live_assignment is None
-    assert change.events[-1].reason == REASON
+    assert change.events[-1].reason == Reason.RESTORED.value.english
 
 
 @pytest.mark.parametrize(

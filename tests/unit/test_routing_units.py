@@ -103,8 +103,8 @@ def test_c18_equally_near_units_take_turns_by_alerts_this_shift() -> None:
 def test_the_route_says_why() -> None:
     route = routed(unit("near"), unit("far", latitude=38.2))
     assert route is not None
-    assert any("1.1 km away, by its station" in reason for reason in route.reasons)
-    assert any("before far" in reason for reason in route.reasons)
+    assert any("1.1 km away, by its station" in reason.english for reason in route.reasons)
+    assert any("before far" in reason.english for reason in route.reasons)
 
 
 def test_a_degree_of_latitude_is_111_km() -> None:
@@ -146,7 +146,7 @@ def test_the_office_is_shown_the_order_in_which_the_rules_ask() -> None:
     ranked = rank(available, place=ALERT, positions={}, workloads={"busy": Workload(1, 1)}, now_ms=NOW)
 
     assert [each.unit.unit_id for each in ranked] == ["far", "further", "busy"]
-    assert ranked[0].reasons(NOW)[0].endswith("by its station: no position within 120 s")
+    assert ranked[0].reasons(NOW)[0].english.endswith("by its station: no position within 120 s")
 
 
 def test_a_unit_of_an_alert_without_a_place_has_no_distance() -> None:
@@ -155,4 +155,4 @@ def test_a_unit_of_an_alert_without_a_place_has_no_distance() -> None:
     (only,) = rank(available, place=None, positions={}, workloads={}, now_ms=NOW)
 
     assert only.metres is None
-    assert only.reasons(NOW)[0] == "the alert has no place"
+    assert only.reasons(NOW)[0].english == "the alert has no place"

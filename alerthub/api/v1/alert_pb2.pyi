@@ -382,6 +382,7 @@ class Assignment(_message.Message):
     REASONS_FIELD_NUMBER: _builtins.int
     BY_VOICE_FIELD_NUMBER: _builtins.int
     OFFICER_FIELD_NUMBER: _builtins.int
+    REASONS_CHINESE_FIELD_NUMBER: _builtins.int
     assignment_id: _builtins.str
     unit_id: _builtins.str
     status: Global___AssignmentStatus.ValueType
@@ -395,6 +396,10 @@ class Assignment(_message.Message):
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Why this unit: the routing decision's reasons, for the card."""
 
+    @_builtins.property
+    def reasons_chinese(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The same reasons, one for each; empty where an earlier release wrote them."""
+
     def __init__(
         self,
         *,
@@ -407,10 +412,11 @@ class Assignment(_message.Message):
         reasons: _abc.Iterable[_builtins.str] | None = ...,
         by_voice: _builtins.bool = ...,
         officer: _builtins.str = ...,
+        reasons_chinese: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_at_ms", b"answered_at_ms", "assignment_id", b"assignment_id", "by_voice", b"by_voice", "delivered_at_ms", b"delivered_at_ms", "offered_at_ms", b"offered_at_ms", "officer", b"officer", "reasons", b"reasons", "status", b"status", "unit_id", b"unit_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_at_ms", b"answered_at_ms", "assignment_id", b"assignment_id", "by_voice", b"by_voice", "delivered_at_ms", b"delivered_at_ms", "offered_at_ms", b"offered_at_ms", "officer", b"officer", "reasons", b"reasons", "reasons_chinese", b"reasons_chinese", "status", b"status", "unit_id", b"unit_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -439,6 +445,7 @@ class Sighting(_message.Message):
     HAS_PICTURE_FIELD_NUMBER: _builtins.int
     PICTURE_MISSING_REASON_FIELD_NUMBER: _builtins.int
     CLONED_PLATE_FIELD_NUMBER: _builtins.int
+    PICTURE_MISSING_REASON_CHINESE_FIELD_NUMBER: _builtins.int
     raised_id: _builtins.bytes
     observation_id: _builtins.bytes
     device_id: _builtins.str
@@ -458,6 +465,7 @@ class Sighting(_message.Message):
     has_picture: _builtins.bool
     picture_missing_reason: _builtins.str
     """Why there is no picture, where there is none."""
+    picture_missing_reason_chinese: _builtins.str
     @_builtins.property
     def position(self) -> _common_pb2.Position: ...
     @_builtins.property
@@ -486,10 +494,11 @@ class Sighting(_message.Message):
         has_picture: _builtins.bool = ...,
         picture_missing_reason: _builtins.str = ...,
         cloned_plate: Global___ClonedPlateMatch | None = ...,
+        picture_missing_reason_chinese: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cloned_plate", b"cloned_plate", "position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authentication_class", b"authentication_class", "clock_uncertainty_ms", b"clock_uncertainty_ms", "cloned_plate", b"cloned_plate", "corrected_time_ms", b"corrected_time_ms", "correlated_time_ms", b"correlated_time_ms", "device_id", b"device_id", "device_time_ms", b"device_time_ms", "direction", b"direction", "has_picture", b"has_picture", "inserted_time_ms", b"inserted_time_ms", "lane", b"lane", "mask", b"mask", "needs_confirmation", b"needs_confirmation", "observation_id", b"observation_id", "picture_missing_reason", b"picture_missing_reason", "position", b"position", "raised_id", b"raised_id", "read_confidence", b"read_confidence", "received_time_ms", b"received_time_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authentication_class", b"authentication_class", "clock_uncertainty_ms", b"clock_uncertainty_ms", "cloned_plate", b"cloned_plate", "corrected_time_ms", b"corrected_time_ms", "correlated_time_ms", b"correlated_time_ms", "device_id", b"device_id", "device_time_ms", b"device_time_ms", "direction", b"direction", "has_picture", b"has_picture", "inserted_time_ms", b"inserted_time_ms", "lane", b"lane", "mask", b"mask", "needs_confirmation", b"needs_confirmation", "observation_id", b"observation_id", "picture_missing_reason", b"picture_missing_reason", "picture_missing_reason_chinese", b"picture_missing_reason_chinese", "position", b"position", "raised_id", b"raised_id", "read_confidence", b"read_confidence", "received_time_ms", b"received_time_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -530,6 +539,7 @@ class Alert(_message.Message):
     CALL_BY_RADIO_FIELD_NUMBER: _builtins.int
     SIGHTING_COUNT_FIELD_NUMBER: _builtins.int
     SUPERVISOR_REQUIRED_FIELD_NUMBER: _builtins.int
+    CANCELLED_REASON_CHINESE_FIELD_NUMBER: _builtins.int
     alert_id: _builtins.str
     version: _builtins.int
     status: Global___AlertStatus.ValueType
@@ -559,6 +569,7 @@ class Alert(_message.Message):
     sighting_count: _builtins.int
     supervisor_required: _builtins.bool
     """Its rule, source or device is suspended for its precision (refusal 9): a supervisor confirms it."""
+    cancelled_reason_chinese: _builtins.str
     @_builtins.property
     def officer_text(self) -> _common_pb2.LocalizedText: ...
     @_builtins.property
@@ -599,10 +610,11 @@ class Alert(_message.Message):
         call_by_radio: _builtins.bool = ...,
         sighting_count: _builtins.int = ...,
         supervisor_required: _builtins.bool = ...,
+        cancelled_reason_chinese: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["officer_text", b"officer_text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_id", b"alert_id", "assignments", b"assignments", "call_by_radio", b"call_by_radio", "cancelled_reason", b"cancelled_reason", "category", b"category", "closed_at_ms", b"closed_at_ms", "confirmed_at_ms", b"confirmed_at_ms", "confirmed_by", b"confirmed_by", "district", b"district", "entry_id", b"entry_id", "entry_version", b"entry_version", "fold_key", b"fold_key", "jurisdiction", b"jurisdiction", "names_person", b"names_person", "officer_text", b"officer_text", "opened_at_ms", b"opened_at_ms", "outcome", b"outcome", "policy", b"policy", "rejected_reason", b"rejected_reason", "rule_id", b"rule_id", "rule_kind", b"rule_kind", "rule_version", b"rule_version", "severity", b"severity", "sighting_count", b"sighting_count", "sightings", b"sightings", "status", b"status", "supervisor_required", b"supervisor_required", "unit_kind", b"unit_kind", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_id", b"alert_id", "assignments", b"assignments", "call_by_radio", b"call_by_radio", "cancelled_reason", b"cancelled_reason", "cancelled_reason_chinese", b"cancelled_reason_chinese", "category", b"category", "closed_at_ms", b"closed_at_ms", "confirmed_at_ms", b"confirmed_at_ms", "confirmed_by", b"confirmed_by", "district", b"district", "entry_id", b"entry_id", "entry_version", b"entry_version", "fold_key", b"fold_key", "jurisdiction", b"jurisdiction", "names_person", b"names_person", "officer_text", b"officer_text", "opened_at_ms", b"opened_at_ms", "outcome", b"outcome", "policy", b"policy", "rejected_reason", b"rejected_reason", "rule_id", b"rule_id", "rule_kind", b"rule_kind", "rule_version", b"rule_version", "severity", b"severity", "sighting_count", b"sighting_count", "sightings", b"sightings", "status", b"status", "supervisor_required", b"supervisor_required", "unit_kind", b"unit_kind", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -619,12 +631,15 @@ class AlertEvent(_message.Message):
     OCCURRED_AT_MS_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    REASON_CHINESE_FIELD_NUMBER: _builtins.int
     kind: Global___AlertEventKind.ValueType
     occurred_at_ms: _builtins.int
     actor: _builtins.str
     """person:NAME, terminal:ID, service:NAME"""
     reason: _builtins.str
-    """Why, where somebody or something said so."""
+    """Why, where somebody or something said so: as it was typed, or the hub's own words in English."""
+    reason_chinese: _builtins.str
+    """The hub's own words; empty where somebody typed the reason."""
     @_builtins.property
     def alert(self) -> Global___Alert: ...
     def __init__(
@@ -635,10 +650,11 @@ class AlertEvent(_message.Message):
         occurred_at_ms: _builtins.int = ...,
         actor: _builtins.str = ...,
         reason: _builtins.str = ...,
+        reason_chinese: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "alert", b"alert", "kind", b"kind", "occurred_at_ms", b"occurred_at_ms", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "alert", b"alert", "kind", b"kind", "occurred_at_ms", b"occurred_at_ms", "reason", b"reason", "reason_chinese", b"reason_chinese"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -720,11 +736,13 @@ class GetAlertResponse(_message.Message):
     SEALED_DETAILS_FIELD_NUMBER: _builtins.int
     SEALED_PICTURE_FIELD_NUMBER: _builtins.int
     SEALED_MISSING_REASON_FIELD_NUMBER: _builtins.int
+    SEALED_MISSING_REASON_CHINESE_FIELD_NUMBER: _builtins.int
     sealed_details: _builtins.bytes
     """What OpenAlert of the watchlist service needs; sealed."""
     sealed_picture: _builtins.bytes
     sealed_missing_reason: _builtins.str
     """Why one of them is absent."""
+    sealed_missing_reason_chinese: _builtins.str
     @_builtins.property
     def alert(self) -> Global___Alert: ...
     def __init__(
@@ -734,10 +752,11 @@ class GetAlertResponse(_message.Message):
         sealed_details: _builtins.bytes = ...,
         sealed_picture: _builtins.bytes = ...,
         sealed_missing_reason: _builtins.str = ...,
+        sealed_missing_reason_chinese: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "sealed_details", b"sealed_details", "sealed_missing_reason", b"sealed_missing_reason", "sealed_picture", b"sealed_picture"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "sealed_details", b"sealed_details", "sealed_missing_reason", b"sealed_missing_reason", "sealed_missing_reason_chinese", b"sealed_missing_reason_chinese", "sealed_picture", b"sealed_picture"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1020,6 +1039,7 @@ class RankedUnit(_message.Message):
     ALERTS_THIS_SHIFT_FIELD_NUMBER: _builtins.int
     REACHABLE_FIELD_NUMBER: _builtins.int
     ASKED_BEFORE_FIELD_NUMBER: _builtins.int
+    REASONS_CHINESE_FIELD_NUMBER: _builtins.int
     unit_id: _builtins.str
     distance_metres: _builtins.float
     """Absent: the alert has no place."""
@@ -1033,6 +1053,10 @@ class RankedUnit(_message.Message):
     """For this alert."""
     @_builtins.property
     def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def reasons_chinese(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The same reasons, one for each."""
+
     def __init__(
         self,
         *,
@@ -1044,10 +1068,11 @@ class RankedUnit(_message.Message):
         alerts_this_shift: _builtins.int = ...,
         reachable: _builtins.bool = ...,
         asked_before: _builtins.bool = ...,
+        reasons_chinese: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_distance_metres", b"_distance_metres", "distance_metres", b"distance_metres"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_distance_metres", b"_distance_metres", "alerts_in_hand", b"alerts_in_hand", "alerts_this_shift", b"alerts_this_shift", "asked_before", b"asked_before", "distance_metres", b"distance_metres", "position_time_ms", b"position_time_ms", "reachable", b"reachable", "reasons", b"reasons", "unit_id", b"unit_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_distance_metres", b"_distance_metres", "alerts_in_hand", b"alerts_in_hand", "alerts_this_shift", b"alerts_this_shift", "asked_before", b"asked_before", "distance_metres", b"distance_metres", "position_time_ms", b"position_time_ms", "reachable", b"reachable", "reasons", b"reasons", "reasons_chinese", b"reasons_chinese", "unit_id", b"unit_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__distance_metres: _TypeAlias = _typing.Literal["distance_metres"]  # noqa: Y015
     _WhichOneofArgType__distance_metres: _TypeAlias = _typing.Literal["_distance_metres", b"_distance_metres"]  # noqa: Y015

@@ -28,7 +28,7 @@ from alerthub.api.v1 import patrol_pb2 as alerthub_dot_api_dot_v1_dot_patrol__pb
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x61lerthub/api/v1/delivery.proto\x12\x0f\x61lerthub.api.v1\x1a\x1c\x61lerthub/api/v1/access.proto\x1a\x1b\x61lerthub/api/v1/alert.proto\x1a\x1c\x61lerthub/api/v1/patrol.proto\x1a\x1b\x62uf/validate/validate.proto\"2\n\x14GetUnitAlertsRequest\x12\x1a\n\x07unit_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"?\n\x15GetUnitAlertsResponse\x12&\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x16.alerthub.api.v1.Alert\"n\n\x18GetSealedEvidenceRequest\x12\x1b\n\x08\x61lert_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\x07unit_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x19\n\x07wait_ms\x18\x03 \x01(\rB\x08\xbaH\x05*\x03\x18\x88\'\"v\n\x19GetSealedEvidenceResponse\x12\x16\n\x0esealed_details\x18\x01 \x01(\x0c\x12\x16\n\x0esealed_picture\x18\x02 \x01(\x0c\x12\x16\n\x0emissing_reason\x18\x03 \x01(\t\x12\x11\n\traised_id\x18\x04 \x01(\x0c\"\x82\x03\n\x14\x41nswerCommandRequest\x12\x1e\n\x0bterminal_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\x07unit_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\x07officer\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1c\n\ncommand_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x0f\n\x07time_ms\x18\x05 \x01(\x03\x12+\n\x07receipt\x18\x06 \x01(\x0b\x32\x18.alerthub.api.v1.ReceiptH\x00\x12\x33\n\x06\x61\x63\x63\x65pt\x18\x07 \x01(\x0b\x32!.alerthub.api.v1.AcceptAssignmentH\x00\x12\x35\n\x07\x64\x65\x63line\x18\x08 \x01(\x0b\x32\".alerthub.api.v1.DeclineAssignmentH\x00\x12\x38\n\x0erecord_outcome\x18\t \x01(\x0b\x32\x1e.alerthub.api.v1.RecordOutcomeH\x00\x42\x10\n\x07\x63ommand\x12\x05\xbaH\x02\x08\x01\"G\n\x15\x41nswerCommandResponse\x12.\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x1e.alerthub.api.v1.CommandAnswer\"h\n\x11\x43onnectedTerminal\x12\x1e\n\x0bterminal_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\x07unit_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x17\n\x0f\x63onnected_at_ms\x18\x03 \x01(\x03\"y\n\x18ReportConnectionsRequest\x12\x1b\n\x08instance\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12@\n\tterminals\x18\x02 \x03(\x0b\x32\".alerthub.api.v1.ConnectedTerminalB\t\xbaH\x06\x92\x01\x03\x10\x90N\"9\n\x19ReportConnectionsResponse\x12\x1c\n\x14superseded_terminals\x18\x01 \x03(\t2\xd9\x03\n\x0f\x44\x65liveryService\x12j\n\rGetUnitAlerts\x12%.alerthub.api.v1.GetUnitAlertsRequest\x1a&.alerthub.api.v1.GetUnitAlertsResponse\"\n\xaa\xbb\x18\x06\x12\x04push\x12v\n\x11GetSealedEvidence\x12).alerthub.api.v1.GetSealedEvidenceRequest\x1a*.alerthub.api.v1.GetSealedEvidenceResponse\"\n\xaa\xbb\x18\x06\x12\x04push\x12j\n\rAnswerCommand\x12%.alerthub.api.v1.AnswerCommandRequest\x1a&.alerthub.api.v1.AnswerCommandResponse\"\n\xaa\xbb\x18\x06\x12\x04push\x12v\n\x11ReportConnections\x12).alerthub.api.v1.ReportConnectionsRequest\x1a*.alerthub.api.v1.ReportConnectionsResponse\"\n\xaa\xbb\x18\x06\x12\x04pushb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x61lerthub/api/v1/delivery.proto\x12\x0f\x61lerthub.api.v1\x1a\x1c\x61lerthub/api/v1/access.proto\x1a\x1b\x61lerthub/api/v1/alert.proto\x1a\x1c\x61lerthub/api/v1/patrol.proto\x1a\x1b\x62uf/validate/validate.proto\"2\n\x14GetUnitAlertsRequest\x12\x1a\n\x07unit_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"?\n\x15GetUnitAlertsResponse\x12&\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x16.alerthub.api.v1.Alert\"n\n\x18GetSealedEvidenceRequest\x12\x1b\n\x08\x61lert_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\x07unit_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x19\n\x07wait_ms\x18\x03 \x01(\rB\x08\xbaH\x05*\x03\x18\x88\'\"\x96\x01\n\x19GetSealedEvidenceResponse\x12\x16\n\x0esealed_details\x18\x01 \x01(\x0c\x12\x16\n\x0esealed_picture\x18\x02 \x01(\x0c\x12\x16\n\x0emissing_reason\x18\x03 \x01(\t\x12\x11\n\traised_id\x18\x04 \x01(\x0c\x12\x1e\n\x16missing_reason_chinese\x18\x05 \x01(\t\"\x82\x03\n\x14\x41nswerCommandRequest\x12\x1e\n\x0bterminal_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\x07unit_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\x07officer\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1c\n\ncommand_id\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x0f\n\x07time_ms\x18\x05 \x01(\x03\x12+\n\x07receipt\x18\x06 \x01(\x0b\x32\x18.alerthub.api.v1.ReceiptH\x00\x12\x33\n\x06\x61\x63\x63\x65pt\x18\x07 \x01(\x0b\x32!.alerthub.api.v1.AcceptAssignmentH\x00\x12\x35\n\x07\x64\x65\x63line\x18\x08 \x01(\x0b\x32\".alerthub.api.v1.DeclineAssignmentH\x00\x12\x38\n\x0erecord_outcome\x18\t \x01(\x0b\x32\x1e.alerthub.api.v1.RecordOutcomeH\x00\x42\x10\n\x07\x63ommand\x12\x05\xbaH\x02\x08\x01\"G\n\x15\x41nswerCommandResponse\x12.\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x1e.alerthub.api.v1.CommandAnswer\"h\n\x11\x43onnectedTerminal\x12\x1e\n\x0bterminal_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\x07unit_id\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x17\n\x0f\x63onnected_at_ms\x18\x03 \x01(\x03\"y\n\x18ReportConnectionsRequest\x12\x1b\n\x08instance\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12@\n\tterminals\x18\x02 \x03(\x0b\x32\".alerthub.api.v1.ConnectedTerminalB\t\xbaH\x06\x92\x01\x03\x10\x90N\"9\n\x19ReportConnectionsResponse\x12\x1c\n\x14superseded_terminals\x18\x01 \x03(\t2\xd9\x03\n\x0f\x44\x65liveryService\x12j\n\rGetUnitAlerts\x12%.alerthub.api.v1.GetUnitAlertsRequest\x1a&.alerthub.api.v1.GetUnitAlertsResponse\"\n\xaa\xbb\x18\x06\x12\x04push\x12v\n\x11GetSealedEvidence\x12).alerthub.api.v1.GetSealedEvidenceRequest\x1a*.alerthub.api.v1.GetSealedEvidenceResponse\"\n\xaa\xbb\x18\x06\x12\x04push\x12j\n\rAnswerCommand\x12%.alerthub.api.v1.AnswerCommandRequest\x1a&.alerthub.api.v1.AnswerCommandResponse\"\n\xaa\xbb\x18\x06\x12\x04push\x12v\n\x11ReportConnections\x12).alerthub.api.v1.ReportConnectionsRequest\x1a*.alerthub.api.v1.ReportConnectionsResponse\"\n\xaa\xbb\x18\x06\x12\x04pushb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -75,18 +75,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETUNITALERTSRESPONSE']._serialized_end=284
   _globals['_GETSEALEDEVIDENCEREQUEST']._serialized_start=286
   _globals['_GETSEALEDEVIDENCEREQUEST']._serialized_end=396
-  _globals['_GETSEALEDEVIDENCERESPONSE']._serialized_start=398
-  _globals['_GETSEALEDEVIDENCERESPONSE']._serialized_end=516
-  _globals['_ANSWERCOMMANDREQUEST']._serialized_start=519
-  _globals['_ANSWERCOMMANDREQUEST']._serialized_end=905
-  _globals['_ANSWERCOMMANDRESPONSE']._serialized_start=907
-  _globals['_ANSWERCOMMANDRESPONSE']._serialized_end=978
-  _globals['_CONNECTEDTERMINAL']._serialized_start=980
-  _globals['_CONNECTEDTERMINAL']._serialized_end=1084
-  _globals['_REPORTCONNECTIONSREQUEST']._serialized_start=1086
-  _globals['_REPORTCONNECTIONSREQUEST']._serialized_end=1207
-  _globals['_REPORTCONNECTIONSRESPONSE']._serialized_start=1209
-  _globals['_REPORTCONNECTIONSRESPONSE']._serialized_end=1266
-  _globals['_DELIVERYSERVICE']._serialized_start=1269
-  _globals['_DELIVERYSERVICE']._serialized_end=1742
+  _globals['_GETSEALEDEVIDENCERESPONSE']._serialized_start=399
+  _globals['_GETSEALEDEVIDENCERESPONSE']._serialized_end=549
+  _globals['_ANSWERCOMMANDREQUEST']._serialized_start=552
+  _globals['_ANSWERCOMMANDREQUEST']._serialized_end=938
+  _globals['_ANSWERCOMMANDRESPONSE']._serialized_start=940
+  _globals['_ANSWERCOMMANDRESPONSE']._serialized_end=1011
+  _globals['_CONNECTEDTERMINAL']._serialized_start=1013
+  _globals['_CONNECTEDTERMINAL']._serialized_end=1117
+  _globals['_REPORTCONNECTIONSREQUEST']._serialized_start=1119
+  _globals['_REPORTCONNECTIONSREQUEST']._serialized_end=1240
+  _globals['_REPORTCONNECTIONSRESPONSE']._serialized_start=1242
+  _globals['_REPORTCONNECTIONSRESPONSE']._serialized_end=1299
+  _globals['_DELIVERYSERVICE']._serialized_start=1302
+  _globals['_DELIVERYSERVICE']._serialized_end=1775
 # @@protoc_insertion_point(module_scope)

@@ -93,12 +93,14 @@ class GetSealedEvidenceResponse(_message.Message):
     SEALED_PICTURE_FIELD_NUMBER: _builtins.int
     MISSING_REASON_FIELD_NUMBER: _builtins.int
     RAISED_ID_FIELD_NUMBER: _builtins.int
+    MISSING_REASON_CHINESE_FIELD_NUMBER: _builtins.int
     sealed_details: _builtins.bytes
     sealed_picture: _builtins.bytes
     missing_reason: _builtins.str
     """Why one of them is absent."""
     raised_id: _builtins.bytes
     """The sighting that it shows."""
+    missing_reason_chinese: _builtins.str
     def __init__(
         self,
         *,
@@ -106,10 +108,11 @@ class GetSealedEvidenceResponse(_message.Message):
         sealed_picture: _builtins.bytes = ...,
         missing_reason: _builtins.str = ...,
         raised_id: _builtins.bytes = ...,
+        missing_reason_chinese: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["missing_reason", b"missing_reason", "raised_id", b"raised_id", "sealed_details", b"sealed_details", "sealed_picture", b"sealed_picture"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["missing_reason", b"missing_reason", "missing_reason_chinese", b"missing_reason_chinese", "raised_id", b"raised_id", "sealed_details", b"sealed_details", "sealed_picture", b"sealed_picture"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

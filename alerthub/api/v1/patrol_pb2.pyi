@@ -367,6 +367,7 @@ class AlertPush(_message.Message):
     PICTURE_FIELD_NUMBER: _builtins.int
     DETAILS_MISSING_REASON_FIELD_NUMBER: _builtins.int
     READ_AGE_MS_FIELD_NUMBER: _builtins.int
+    DETAILS_MISSING_REASON_CHINESE_FIELD_NUMBER: _builtins.int
     assignment_id: _builtins.str
     """This unit's assignment; empty on a later message to a unit that no longer has it."""
     because: _alert_pb2.AlertEventKind.ValueType
@@ -374,6 +375,7 @@ class AlertPush(_message.Message):
     details_missing_reason: _builtins.str
     read_age_ms: _builtins.int
     """How old the newest read was when this was sent."""
+    details_missing_reason_chinese: _builtins.str
     @_builtins.property
     def alert(self) -> _alert_pb2.Alert:
         """The alert as it is now, without identifying data. Status CANCELLED: take it off the screen and say why."""
@@ -392,10 +394,11 @@ class AlertPush(_message.Message):
         picture: _builtins.bytes = ...,
         details_missing_reason: _builtins.str = ...,
         read_age_ms: _builtins.int = ...,
+        details_missing_reason_chinese: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "details", b"details"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "assignment_id", b"assignment_id", "because", b"because", "details", b"details", "details_missing_reason", b"details_missing_reason", "picture", b"picture", "read_age_ms", b"read_age_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert", b"alert", "assignment_id", b"assignment_id", "because", b"because", "details", b"details", "details_missing_reason", b"details_missing_reason", "details_missing_reason_chinese", b"details_missing_reason_chinese", "picture", b"picture", "read_age_ms", b"read_age_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -427,19 +430,23 @@ class CommandAnswer(_message.Message):
     COMMAND_ID_FIELD_NUMBER: _builtins.int
     RESULT_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
+    DETAIL_CHINESE_FIELD_NUMBER: _builtins.int
     command_id: _builtins.str
     result: Global___CommandAnswer.Result.ValueType
     detail: _builtins.str
+    detail_chinese: _builtins.str
+    """Of what came too late; a refusal is told in English alone."""
     def __init__(
         self,
         *,
         command_id: _builtins.str = ...,
         result: Global___CommandAnswer.Result.ValueType = ...,
         detail: _builtins.str = ...,
+        detail_chinese: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["command_id", b"command_id", "detail", b"detail", "result", b"result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command_id", b"command_id", "detail", b"detail", "detail_chinese", b"detail_chinese", "result", b"result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -472,15 +479,18 @@ class SignedOff(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REASON_FIELD_NUMBER: _builtins.int
+    REASON_CHINESE_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
+    reason_chinese: _builtins.str
     def __init__(
         self,
         *,
         reason: _builtins.str = ...,
+        reason_chinese: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "reason_chinese", b"reason_chinese"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
