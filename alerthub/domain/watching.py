@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from alerthub.domain.partitioning import partition_of
+from alerthub.domain.reasons import Reason, canary_lost, partitions_silent
+from alerthub.domain.resources import NO_TEXT, LocalizedText
 
 GATEWAY_FORGOTTEN_MS = 3_600_000
 """A gateway that nobody heard for an hour was taken away, not lost."""
@@ -51,11 +53,11 @@ class Watching:
     silent_partitions: frozenset[int]
     silent_districts: tuple[str, ...]
     silent_gateways: tuple[str, ...]
-    reason: str
+    reason: LocalizedText
 
     @property
     def watching(self) -> bool:
-        return not (self.reason or self.silent_partitions or self.silent_gateways)
+        return not (self.reason.english or self.silent_partitions or self.silent_gateways)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def judge(
     """What is not watched now: whose watermark is older than `maximum_age_ms`, by the districts that go to
     it; and every district where no canary has reached its terminal for too long."""
     if not heard.partition_count:
-        return Watching(frozenset(), (), (), "no correlator has said what it evaluates")
+        return Watching(frozenset(), (), (), Reason.NO_CORRELATOR.value)
     silent = frozenset(
         partition
         for partition in range(heard.partition_count)
@@ -89,13 +91,13 @@ def judge(
     gateways = tuple(
         sorted(each for each, at_ms in heard.gateways.items() if now_ms - at_ms > maximum_age_ms)
     )
-    reason = ""
+    reason = NO_TEXT
     if canary is not None and now_ms - canary.heard_ms > canary.maximum_age_ms:
         # What lies behind the correlators is the same for all districts.
         named = tuple(sorted(districts))
-        reason = f"no canary has reached its terminal for {canary.maximum_age_ms // 1_000} s"
+        reason = canary_lost(canary.maximum_age_ms)
     if silent:
-        reason = f"{len(silent)} of {heard.partition_count} partitions are not being evaluated"
-    elif gateways and not reason:
-        reason = "a gateway is silent"
+        reason = partitions_silent(len(silent), of=heard.partition_count)
+    elif gateways and not reason.english:
+        reason = Reason.GATEWAY_SILENT.value
     return Watching(silent, named, gateways, reason)

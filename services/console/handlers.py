@@ -9,6 +9,8 @@ from alerthub.api.v1 import alert_pb2, registry_pb2, watchlist_pb2
 from alerthub.domain.canary import UNIT_KIND, is_canary
 from alerthub.domain.checklists import check_ticked
 from alerthub.domain.errors import AlertHubError, Conflict, NotAllowed, Retry
+from alerthub.domain.reasons import Reason
+from alerthub.domain.resources import NO_TEXT, LocalizedText
 from alerthub.identity import NotAuthenticatedError
 from alerthub.telemetry import logger
 from services.console import map_models, models, views, vocabulary
@@ -154,7 +156,9 @@ class Handlers:
         if picture is not None:
             self._pictures.put(session, alert_id, picture)
         details = opened.details
-        missing = found.sealed_missing_reason or "the device sent none"
+        missing = NO_TEXT
+        if picture is None:
+            missing = _missing(found) if found.sealed_missing_reason else Reason.NO_PICTURE_SENT.value
         return models.OpenedEvidence(
             alert_id=alert_id,
             identifier=details.identifier,
@@ -166,7 +170,8 @@ class Handlers:
             authority_contact=details.authority_contact,
             instruction=views.text_of(details.instruction),
             has_picture=picture is not None,
-            picture_missing_reason="" if picture is not None else missing,
+            picture_missing_reason=missing.english,
+            picture_missing_reason_chinese=missing.chinese,
         )
 
     async def _second_token(self, person: models.SecondPerson) -> str:
@@ -273,10 +278,14 @@ def _with(found: alert_pb2.GetAlertResponse, alert: alert_pb2.Alert) -> alert_pb
     return found
 
 
+def _missing(found: alert_pb2.GetAlertResponse) -> LocalizedText:
+    return LocalizedText(found.sealed_missing_reason_chinese, found.sealed_missing_reason)
+
+
 def _card(found: alert_pb2.GetAlertResponse, session: Session) -> models.AlertCard:
     return views.card_of(
         found.alert,
-        evidence_missing_reason=found.sealed_missing_reason,
+        evidence_missing=_missing(found),
         has_evidence=bool(found.sealed_details),
         roles=session.roles,
     )

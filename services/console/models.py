@@ -156,6 +156,7 @@ class Sighting(Answer):
     needs_confirmation: bool
     has_picture: bool
     picture_missing_reason: str
+    picture_missing_reason_chinese: str
     other_place: OtherPlace | None
     """None: no rule for cloned plates fired."""
 
@@ -169,6 +170,8 @@ class Assignment(Answer):
     delivered_at_ms: int | None
     answered_at_ms: int | None
     reasons: list[str]
+    reasons_chinese: list[str]
+    """One for each, or none where an earlier release wrote them."""
     by_voice: bool
     officer: str
 
@@ -185,6 +188,8 @@ class LifeEvent(Answer):
     kind: LifeEventKind
     who: str
     detail: str
+    detail_chinese: str
+    """Empty where the detail is a name, or as somebody typed it."""
 
 
 class AlertCard(Answer):
@@ -199,6 +204,7 @@ class AlertCard(Answer):
     confirmed_at_ms: int | None
     rejected_reason: str
     cancelled_reason: str
+    cancelled_reason_chinese: str
     sightings: list[Sighting]
     """Newest first; at most 20."""
     assignments: list[Assignment]
@@ -208,6 +214,7 @@ class AlertCard(Answer):
     actions: list[Action]
     evidence_missing_reason: str
     """Why there is nothing to open, or no picture; empty: there is."""
+    evidence_missing_reason_chinese: str
 
 
 class AlertPage(Answer):
@@ -254,6 +261,7 @@ class OpenedEvidence(Answer):
     has_picture: bool
     """The picture can be fetched once more for two minutes by this session."""
     picture_missing_reason: str
+    picture_missing_reason_chinese: str
 
 
 class ConfirmAlert(Request):
@@ -294,6 +302,8 @@ class UnitCandidate(Answer):
     """A terminal of it is connected; otherwise: call by radio."""
     asked_before: bool
     reasons: list[str]
+    reasons_chinese: list[str]
+    """One for each."""
 
 
 class UnitCandidates(Answer):
@@ -316,6 +326,7 @@ class WatchState(Answer):
     """Gateways that were heard within the hour and are not now."""
     reason: str
     """Why not, where no district can be named; empty while watching."""
+    reason_chinese: str
 
 
 class FeedSnapshot(Answer):

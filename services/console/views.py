@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from alerthub.api.v1 import access_pb2, alert_pb2, common_pb2, observation_pb2, registry_pb2
 from alerthub.domain import alerts as domain
 from alerthub.domain.checklists import Subject, checklist
+from alerthub.domain.resources import LocalizedText
 from services.console import map_models, models, vocabulary
 from services.console.vocabulary import Action, LifeEventKind
 
@@ -112,7 +113,7 @@ def summary_of(alert: alert_pb2.Alert) -> models.AlertSummary:
 
 
 def card_of(
-    alert: alert_pb2.Alert, *, evidence_missing_reason: str, has_evidence: bool, roles: frozenset[int]
+    alert: alert_pb2.Alert, *, evidence_missing: LocalizedText, has_evidence: bool, roles: frozenset[int]
 ) -> models.AlertCard:
     """All that is known of the alert, and what a person with these roles may do with it now."""
     return models.AlertCard(
@@ -125,12 +126,14 @@ def card_of(
         confirmed_at_ms=alert.confirmed_at_ms or None,
         rejected_reason=alert.rejected_reason,
         cancelled_reason=alert.cancelled_reason,
+        cancelled_reason_chinese=alert.cancelled_reason_chinese,
         sightings=[_sighting_of(each) for each in reversed(alert.sightings)],
         assignments=[_assignment_of(each) for each in alert.assignments],
         life=life_of(alert),
         checklist=checklist_of(alert),
         actions=actions_of(alert, has_evidence=has_evidence, roles=roles),
-        evidence_missing_reason=evidence_missing_reason,
+        evidence_missing_reason=evidence_missing.english,
+        evidence_missing_reason_chinese=evidence_missing.chinese,
     )
 
 
@@ -201,6 +204,7 @@ def _sighting_of(sighting: alert_pb2.Sighting) -> models.Sighting:
         needs_confirmation=sighting.needs_confirmation,
         has_picture=sighting.has_picture,
         picture_missing_reason=sighting.picture_missing_reason,
+        picture_missing_reason_chinese=sighting.picture_missing_reason_chinese,
         other_place=_other_place_of(sighting.cloned_plate) if sighting.HasField("cloned_plate") else None,
     )
 
@@ -228,6 +232,7 @@ def _assignment_of(assignment: alert_pb2.Assignment) -> models.Assignment:
         delivered_at_ms=assignment.delivered_at_ms or None,
         answered_at_ms=assignment.answered_at_ms or None,
         reasons=list(assignment.reasons),
+        reasons_chinese=list(assignment.reasons_chinese),
         by_voice=assignment.by_voice,
         officer=assignment.officer,
     )
@@ -251,9 +256,14 @@ def life_of(alert: alert_pb2.Alert) -> list[models.LifeEvent]:
     """What happened to the alert, oldest first, from the times that it carries."""
     found: list[models.LifeEvent] = []
 
-    def note(at_ms: int, kind: LifeEventKind, who: str = "", detail: str = "") -> None:
+    def note(
+        at_ms: int, kind: LifeEventKind, who: str = "", detail: str = "", detail_chinese: str = ""
+    ) -> None:
         if at_ms:
-            found.append(models.LifeEvent(at_ms=at_ms, kind=kind, who=who, detail=detail))
+            event = models.LifeEvent(
+                at_ms=at_ms, kind=kind, who=who, detail=detail, detail_chinese=detail_chinese
+            )
+            found.append(event)
 
     note(alert.opened_at_ms, LifeEventKind.OPENED, detail=alert.rule_id)
     for sighting in alert.sightings:
@@ -261,7 +271,8 @@ def life_of(alert: alert_pb2.Alert) -> list[models.LifeEvent]:
     note(alert.confirmed_at_ms, LifeEventKind.CONFIRMED, who=alert.confirmed_by)
     for assignment in alert.assignments:
         unit = assignment.unit_id
-        note(assignment.offered_at_ms, LifeEventKind.UNIT_ASSIGNED, unit, "; ".join(assignment.reasons[:1]))
+        first = ("".join(assignment.reasons[:1]), "".join(assignment.reasons_chinese[:1]))
+        note(assignment.offered_at_ms, LifeEventKind.UNIT_ASSIGNED, unit, *first)
         note(assignment.delivered_at_ms, LifeEventKind.DELIVERED, unit)
         answered = _ANSWERS.get(_ASSIGNMENTS.get(assignment.status, vocabulary.AssignmentStatus.OFFERED))
         if answered is not None:
@@ -271,7 +282,7 @@ def life_of(alert: alert_pb2.Alert) -> list[models.LifeEvent]:
         why = alert.rejected_reason or alert.cancelled_reason
         if not why and alert.outcome in _OUTCOMES:
             why = _OUTCOMES[alert.outcome].value
-        note(alert.closed_at_ms, end, detail=why)
+        note(alert.closed_at_ms, end, detail=why, detail_chinese=alert.cancelled_reason_chinese)
     return sorted(found, key=lambda each: each.at_ms)
 
 
@@ -285,6 +296,7 @@ def candidate_of(unit: alert_pb2.RankedUnit, *, time_ms: int) -> models.UnitCand
         reachable=unit.reachable,
         asked_before=unit.asked_before,
         reasons=list(unit.reasons),
+        reasons_chinese=list(unit.reasons_chinese),
     )
 
 

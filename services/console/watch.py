@@ -90,7 +90,8 @@ class Watch:
             silent_districts=list(now.silent_districts[:NAMED_DISTRICTS]),
             silent_district_count=len(now.silent_districts),
             silent_gateways=list(now.silent_gateways),
-            reason=now.reason,
+            reason=now.reason.english,
+            reason_chinese=now.reason.chinese,
         )
 
     def take(self, value: bytes) -> None:

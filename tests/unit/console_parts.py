@@ -202,7 +202,12 @@ class Console:
     offset: int = 0
     watch: WatchState = field(
         default_factory=lambda: WatchState(
-            watching=True, silent_districts=[], silent_district_count=0, silent_gateways=[], reason=""
+            watching=True,
+            silent_districts=[],
+            silent_district_count=0,
+            silent_gateways=[],
+            reason="",
+            reason_chinese="",
         )
     )
 

@@ -169,6 +169,7 @@ async def test_a_heartbeat_says_when_the_hub_does_not_watch(console: Console) ->
         silent_district_count=1,
         silent_gateways=["g1"],
         reason="2 of 8 partitions are not being evaluated",
+        reason_chinese="8 个分区中有 2 个未被研判",
     )
     async with reading(console, await console.sign_in()) as page:
         beat = await page.until(lambda event: event.name == "heartbeat")

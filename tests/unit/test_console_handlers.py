@@ -18,6 +18,7 @@ from console_parts import (
 )
 
 from alerthub.api.v1 import alert_pb2, common_pb2, registry_pb2
+from alerthub.domain.resources import NO_TEXT, LocalizedText
 from services.console import map_models, views
 
 ACTIVE = registry_pb2.LIFE_STATUS_ACTIVE
@@ -42,7 +43,7 @@ async def test_the_card_of_a_cloned_plate_names_both_places(console: Console) ->
     match.other_position.latitude, match.distance_metres = 38.3, 33_400.4
     alert = an_alert(rule_kind=registry_pb2.RULE_KIND_CLONED_PLATE, sightings=[seen])
 
-    card = views.card_of(alert, evidence_missing_reason="", has_evidence=True, roles=frozenset())
+    card = views.card_of(alert, evidence_missing=NO_TEXT, has_evidence=True, roles=frozenset())
 
     assert card.summary.rule_kind == "cloned_plate"
     [sighting] = card.sightings
@@ -70,6 +71,37 @@ async def test_a_device_that_gave_no_confidence_has_none(console: Console) -> No
     console.services.alert = an_alert(sightings=[a_sighting(read_confidence=0)])
     card = (await console.browser.get("/api/alerts/a1")).json()
     assert card["sightings"][0]["read_confidence"] is None
+
+
+def test_the_card_gives_the_hubs_own_sentences_in_chinese_too() -> None:
+    # given an alert that ended with its entry
+    seen = a_sighting(picture_missing_reason="no picture", picture_missing_reason_chinese="设备未上传图片")
+    asked = alert_pb2.Assignment(
+        assignment_id="a1-1",
+        unit_id="u1",
+        status=alert_pb2.ASSIGNMENT_STATUS_CANCELLED,
+        offered_at_ms=5,
+        reasons=["on shift", "free"],
+        reasons_chinese=["当班", "空闲"],
+    )
+    alert = an_alert(
+        status=alert_pb2.ALERT_STATUS_CANCELLED,
+        cancelled_reason="it ended",
+        cancelled_reason_chinese="布控条目已失效",
+        closed_at_ms=9,
+        sightings=[seen],
+        assignments=[asked],
+    )
+    missing = LocalizedText("证据已过保存期", "no longer kept")
+
+    card = views.card_of(alert, evidence_missing=missing, has_evidence=False, roles=frozenset())
+
+    assert card.sightings[0].picture_missing_reason_chinese == "设备未上传图片"
+    assert card.assignments[0].reasons_chinese == ["当班", "空闲"]
+    assert card.cancelled_reason_chinese == "布控条目已失效"
+    assert card.evidence_missing_reason_chinese == "证据已过保存期"
+    details = {each.kind: each.detail_chinese for each in card.life}
+    assert (details["unit_assigned"], details["cancelled"]) == ("当班", "布控条目已失效")
 
 
 async def test_the_life_of_an_alert_is_told_in_its_order(console: Console) -> None:

@@ -111,3 +111,4 @@ async def test_a_card_without_its_picture_says_why(console: Console) -> None:
     opened = (await console.browser.post("/api/alerts/a1/open", json={"reason": "compare"})).json()
     assert not opened["has_picture"]
     assert opened["picture_missing_reason"]
+    assert opened["picture_missing_reason_chinese"]

@@ -58,13 +58,14 @@ def test_a_partition_that_no_correlator_holds_is_not_watched() -> None:
     found = judge(told, DISTRICTS, now_ms=NOW, maximum_age_ms=10_000)
 
     assert found.silent_partitions == {2, 3}
-    assert "2 of 4" in found.reason
+    assert "2 of 4" in found.reason.english
 
 
 def test_when_nobody_says_anything_nothing_is_watched() -> None:
     found = judge(Heard(), DISTRICTS, now_ms=NOW, maximum_age_ms=10_000)
     assert not found.watching
-    assert found.reason
+    assert found.reason.english
+    assert found.reason.chinese
 
 
 def test_all_that_was_told_grows_old() -> None:
@@ -103,14 +104,14 @@ def test_when_no_canary_arrives_nothing_is_watched_though_all_is_evaluated() -> 
     found = judge(heard(), DISTRICTS, now_ms=NOW, maximum_age_ms=10_000, canary=canary)
     assert not found.watching
     assert set(found.silent_districts) == set(DISTRICTS)
-    assert "canary" in found.reason
+    assert "canary" in found.reason.english
 
 
 def test_a_partition_that_is_behind_is_the_nearer_reason_than_a_canary_that_is() -> None:
     canary = Canary(NOW - 90_001, 90_000)
     behind = heard(behind_ms={1: 10_001})
     found = judge(behind, DISTRICTS, now_ms=NOW, maximum_age_ms=10_000, canary=canary)
-    assert "1 of 4" in found.reason
+    assert "1 of 4" in found.reason.english
 
 
 class Clock:

@@ -126,6 +126,7 @@ async def test_an_operator_sends_a_unit_and_hears_it_by_radio(town: Town, browse
     assert units["candidates"][0]["unit_id"] == UNIT
     assert units["candidates"][0]["asked_before"]
     assert units["candidates"][0]["reasons"]
+    assert units["candidates"][0]["reasons_chinese"][0] == "该类型单位，当班，辖区内"
 
     live = next(each for each in card["assignments"] if each["live"])
     heard = await browser.post(

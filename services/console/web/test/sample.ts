@@ -52,6 +52,7 @@ export function sighting(change: Partial<Sighting> = {}): Sighting {
     needs_confirmation: false,
     has_picture: true,
     picture_missing_reason: '',
+    picture_missing_reason_chinese: '',
     other_place: null,
     ...change,
   }
@@ -68,12 +69,14 @@ export function card(change: Partial<AlertCard> = {}): AlertCard {
     confirmed_at_ms: null,
     rejected_reason: '',
     cancelled_reason: '',
+    cancelled_reason_chinese: '',
     sightings: [sighting()],
     assignments: [],
     life: [],
     checklist: ['opened', 'read_matches'].map((item) => ({ item, text: { chinese: item, english: item } })),
     actions: ['open', 'confirm', 'reject'],
     evidence_missing_reason: '',
+    evidence_missing_reason_chinese: '',
     ...change,
   }
 }

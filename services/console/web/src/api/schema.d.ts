@@ -335,6 +335,8 @@ export interface components {
             rejected_reason: string;
             /** Cancelled Reason */
             cancelled_reason: string;
+            /** Cancelled Reason Chinese */
+            cancelled_reason_chinese: string;
             /** Sightings */
             sightings: components["schemas"]["Sighting"][];
             /** Assignments */
@@ -347,6 +349,8 @@ export interface components {
             actions: components["schemas"]["Action"][];
             /** Evidence Missing Reason */
             evidence_missing_reason: string;
+            /** Evidence Missing Reason Chinese */
+            evidence_missing_reason_chinese: string;
         };
         /** AlertPage */
         AlertPage: {
@@ -427,6 +431,8 @@ export interface components {
             answered_at_ms: number | null;
             /** Reasons */
             reasons: string[];
+            /** Reasons Chinese */
+            reasons_chinese: string[];
             /** By Voice */
             by_voice: boolean;
             /** Officer */
@@ -546,6 +552,8 @@ export interface components {
             who: string;
             /** Detail */
             detail: string;
+            /** Detail Chinese */
+            detail_chinese: string;
         };
         /**
          * LifeEventKind
@@ -655,6 +663,8 @@ export interface components {
             has_picture: boolean;
             /** Picture Missing Reason */
             picture_missing_reason: string;
+            /** Picture Missing Reason Chinese */
+            picture_missing_reason_chinese: string;
         };
         /**
          * OtherPlace
@@ -805,6 +815,8 @@ export interface components {
             has_picture: boolean;
             /** Picture Missing Reason */
             picture_missing_reason: string;
+            /** Picture Missing Reason Chinese */
+            picture_missing_reason_chinese: string;
             other_place: components["schemas"]["OtherPlace"] | null;
         };
         /** SignIn */
@@ -835,6 +847,8 @@ export interface components {
             asked_before: boolean;
             /** Reasons */
             reasons: string[];
+            /** Reasons Chinese */
+            reasons_chinese: string[];
         };
         /** UnitCandidates */
         UnitCandidates: {
@@ -858,6 +872,8 @@ export interface components {
             silent_gateways: string[];
             /** Reason */
             reason: string;
+            /** Reason Chinese */
+            reason_chinese: string;
         };
         /** ZoneCollection */
         ZoneCollection: {

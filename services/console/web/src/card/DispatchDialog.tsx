@@ -5,6 +5,7 @@ import { useTranslation } from 'react-i18next'
 
 import { answer, client } from '../api/client'
 import type { UnitCandidate } from '../api/types'
+import { localizedReasons } from '../i18n'
 import { Dialog } from '../look/Dialog'
 import { problemText } from '../look/problemText'
 import { age, distance } from '../look/time'
@@ -57,7 +58,7 @@ function Row({ unit, first, send }: { unit: UnitCandidate; first: boolean; send:
       <Button type={first ? 'primary' : 'default'} onClick={send} aria-label={`${t('dispatch.send')} ${unit.unit_id}`}>
         {t('dispatch.send')}
       </Button>
-      <p className="quiet">{unit.reasons.join(' · ')}</p>
+      <p className="quiet">{localizedReasons(unit.reasons_chinese, unit.reasons)}</p>
     </li>
   )
 }

@@ -5,7 +5,7 @@ import { useTranslation } from 'react-i18next'
 import { answer, client } from '../api/client'
 import { Problem } from '../api/problem'
 import type { AlertCard, OpenedEvidence, SessionView } from '../api/types'
-import { localized } from '../i18n'
+import { localized, localizedReason } from '../i18n'
 import { useKeys } from '../keys/keys'
 import { problemText } from '../look/problemText'
 import { moment, useNow } from '../look/time'
@@ -69,7 +69,7 @@ export function Evidence({ card, session, opened, setOpened }: Props): JSX.Eleme
         <Seal />
         <div>
           <h3 id="evidence-title">{t('evidence.title')}: {t('evidence.sealed')}</h3>
-          <p>{may ? t('evidence.sealedHint') : card.evidence_missing_reason ? t('evidence.missing', { reason: card.evidence_missing_reason }) : t('evidence.mayNot')}</p>
+          <p>{may ? t('evidence.sealedHint') : card.evidence_missing_reason ? t('evidence.missing', { reason: localizedReason(card.evidence_missing_reason_chinese, card.evidence_missing_reason) }) : t('evidence.mayNot')}</p>
         </div>
       </div>
       {may && (
@@ -127,7 +127,7 @@ function Opened({ card, opened, at }: { card: AlertCard; opened: OpenedEvidence;
       <Picture
         alertId={card.summary.alert_id}
         there={opened.has_picture}
-        missing={opened.picture_missing_reason}
+        missing={localizedReason(opened.picture_missing_reason_chinese, opened.picture_missing_reason)}
       />
       <div className="evidence-facts">
         <p className={`plate plate-${plateColour(opened.plate_colour)}`} lang="zh-CN">{opened.identifier}</p>

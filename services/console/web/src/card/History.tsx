@@ -2,6 +2,7 @@ import type { JSX } from 'react'
 import { useTranslation } from 'react-i18next'
 
 import type { AlertCard } from '../api/types'
+import { localizedReason, localizedReasons, word } from '../i18n'
 import { personName } from '../look/names'
 import { duration, moment, useNow } from '../look/time'
 
@@ -31,12 +32,17 @@ function Units({ card }: { card: AlertCard }): JSX.Element {
             {each.by_voice && <span className="tag">{t('units.byVoice')}</span>}
             {each.officer && <span>{each.officer}</span>}
             <time>{moment(each.answered_at_ms ?? each.delivered_at_ms ?? each.offered_at_ms, now)}</time>
-            <p className="quiet">{each.reasons.join(' · ')}</p>
+            <p className="quiet">{localizedReasons(each.reasons_chinese, each.reasons)}</p>
           </li>
         ))}
       </ul>
     </section>
   )
+}
+
+function detailOf(event: AlertCard['life'][number]): string {
+  if (event.kind === 'closed') return word(`outcome.${event.detail}`, event.detail)
+  return localizedReason(event.detail_chinese, event.detail)
 }
 
 function Life({ card }: { card: AlertCard }): JSX.Element {
@@ -50,7 +56,7 @@ function Life({ card }: { card: AlertCard }): JSX.Element {
           <li key={`${each.at_ms}-${each.kind}-${index}`} className={`life-${each.kind}`}>
             <time>{moment(each.at_ms, now)}</time>
             <strong>{t(`life.${each.kind}`)}</strong>
-            <span>{[personName(each.who), each.detail].filter(Boolean).join(' · ')}</span>
+            <span>{[personName(each.who), detailOf(each)].filter(Boolean).join(' · ')}</span>
           </li>
         ))}
       </ol>

@@ -44,6 +44,16 @@ export function localized(text: LocalizedText): string {
   return language() === 'zh' ? text.chinese || text.english : text.english || text.chinese
 }
 
+/** Why the hub did something, in the office's language; what has one language alone as it is. */
+export function localizedReason(chinese: string, english: string): string {
+  return localized({ chinese, english })
+}
+
+/** The same of several reasons, one Chinese text for each English one or none. */
+export function localizedReasons(chinese: readonly string[], english: readonly string[]): string {
+  return english.map((each, index) => localizedReason(chinese[index] ?? '', each)).join(' · ')
+}
+
 /** The text of a key that depends on data; `otherwise` where the hub has a value that this page has no word for. */
 export function word(key: string, otherwise: string): string {
   return i18next.exists(key) ? i18next.t(key) : otherwise

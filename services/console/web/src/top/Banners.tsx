@@ -2,6 +2,7 @@ import type { JSX } from 'react'
 import { useTranslation } from 'react-i18next'
 
 import { useFeed } from '../feed/store'
+import { localizedReason } from '../i18n'
 import { age, useNow } from '../look/time'
 
 const DISTRICTS_NAMED = 12
@@ -51,7 +52,7 @@ function NotWatching(): JSX.Element | null {
       {watch.silent_gateways.length > 0 && (
         <span>{t('banner.gateways', { gateways: watch.silent_gateways.join(', ') })}</span>
       )}
-      {watch.reason && <span>{watch.reason}</span>}
+      {watch.reason && <span>{localizedReason(watch.reason_chinese, watch.reason)}</span>}
     </div>
   )
 }
