@@ -272,7 +272,8 @@ class TerminalClient:
         if kind == "welcome":
             self._tell_link(Link.CONNECTED)
         elif kind == "signed_off":
-            self._tell_link(Link.SIGNED_OFF, after.signed_off_reason)
+            reason = after.signed_off_reason
+            self._tell_link(Link.SIGNED_OFF, reason.english, reason.chinese)
         if after.connected:
             self._tell_confirmation()
 
@@ -324,7 +325,11 @@ class TerminalClient:
                 alert_id = command.decline.alert_id
             case "record_outcome":
                 alert_id = command.record_outcome.alert_id
-        self._tell(CommandAnswered(kind, answer.command_id, alert_id, answer.result, answer.detail))
+        self._tell(
+            CommandAnswered(
+                kind, answer.command_id, alert_id, answer.result, answer.detail, answer.detail_chinese
+            )
+        )
 
     # What the officer sees of the connection.
 
@@ -338,12 +343,12 @@ class TerminalClient:
         confirmed = self._screen.confirmed(self._now_ms())
         if confirmed is not self._shown_confirmed:
             self._shown_confirmed = confirmed
-            self._tell(self._link_changed(Link.CONFIRMED if confirmed else Link.UNCONFIRMED, ""))
+            self._tell(self._link_changed(Link.CONFIRMED if confirmed else Link.UNCONFIRMED))
 
-    def _tell_link(self, link: Link, reason: str = "") -> None:
+    def _tell_link(self, link: Link, reason: str = "", reason_chinese: str = "") -> None:
         if link is not self._shown_link:
             self._shown_link = link
-            self._tell(self._link_changed(link, reason))
+            self._tell(self._link_changed(link, reason, reason_chinese))
 
-    def _link_changed(self, link: Link, reason: str) -> LinkChanged:
-        return LinkChanged(link, reason, self._screen.unit_id, self._screen.officer)
+    def _link_changed(self, link: Link, reason: str = "", reason_chinese: str = "") -> LinkChanged:
+        return LinkChanged(link, reason, self._screen.unit_id, self._screen.officer, reason_chinese)

@@ -29,12 +29,13 @@ class Link(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LinkChanged:
-    """The connection is now in state `link`."""
+    """The connection is now in state `link`. Only a reason of the hub's has Chinese."""
 
     link: Link
     reason: str = ""
     unit_id: str = ""
     officer: str = ""
+    reason_chinese: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class CommandAnswered:
     alert_id: str
     result: CommandAnswer.Result.ValueType
     detail: str
+    detail_chinese: str = ""
 
 
 TerminalEvent = LinkChanged | ScreenChanged | CommandAnswered
@@ -106,7 +108,7 @@ def _of_change(change: ScreenChange) -> dict[str, object]:
     }
     if change.removal is not None:
         values["removal"] = change.removal.value
-        values["explanation"] = change.explanation
+        values["explanation"] = change.explanation.english
     if push.HasField("details"):
         details = push.details
         values["details"] = {

@@ -59,7 +59,10 @@ def card(push: AlertPush, language: Language, *, now_ms: int) -> str:
             line("contact", f"{details.issuing_authority} {details.authority_contact}".strip()),
         ]
     else:
-        lines.append(line("without_details", push.details_missing_reason))
+        why = language.choose(
+            chinese=push.details_missing_reason_chinese, english=push.details_missing_reason
+        )
+        lines.append(line("without_details", why))
     if alert.sightings:
         seen = alert.sightings[-1]
         place = f"{seen.position.latitude:.5f}, {seen.position.longitude:.5f}  {seen.device_id}"
@@ -74,7 +77,10 @@ def card(push: AlertPush, language: Language, *, now_ms: int) -> str:
             ),
         ]
         if not push.picture and seen.picture_missing_reason:
-            lines.append(line("picture", seen.picture_missing_reason))
+            why = language.choose(
+                chinese=seen.picture_missing_reason_chinese, english=seen.picture_missing_reason
+            )
+            lines.append(line("picture", why))
     return "\n".join(lines)
 
 
@@ -190,13 +196,17 @@ class TerminalProgram(App[None]):
                 self._standing = standing
             case LinkChanged():
                 self._link = event.link
+                if event.link is Link.SIGNED_OFF:
+                    why = self._language.choose(chinese=event.reason_chinese, english=event.reason)
+                    self._say(f"{word(event.link.value, self._language)}: {why}")
             case CommandAnswered() if event.kind in ("accept", "decline", "record_outcome"):
                 result = CommandAnswer.Result.Name(event.result).removeprefix("RESULT_").lower()
-                self._say(f"{word(f'answered_{result}', self._language)} {event.detail}")
+                detail = self._language.choose(chinese=event.detail_chinese, english=event.detail)
+                self._say(f"{word(f'answered_{result}', self._language)} {detail}")
             case ScreenChanged() if event.change.removal is not None:
                 text = self._language.of(event.change.push.alert.officer_text)
                 why = word(f"removed_{event.change.removal.value}", self._language)
-                self._say(f"{why}: {text} {event.change.explanation}")
+                self._say(f"{why}: {text} {self._language.of(event.change.explanation)}")
                 self.bell()
             case ScreenChanged() if awaits_answer(event.change.push):
                 self.bell()

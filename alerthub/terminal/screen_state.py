@@ -23,6 +23,7 @@ from alerthub.api.v1.alert_pb2 import (
     AssignmentStatus,
 )
 from alerthub.api.v1.patrol_pb2 import AlertPush, HubMessage, Welcome
+from alerthub.domain.resources import NO_TEXT, LocalizedText
 
 UNCONFIRMED_AFTER_MS = 10_000
 """Two heartbeats of at most 5 s each missed: what is shown may have been withdrawn since."""
@@ -68,10 +69,12 @@ class ScreenChange:
         return self.push.alert.alert_id
 
     @property
-    def explanation(self) -> str:
-        """The hub's own words on why it was removed, where it gave some."""
+    def explanation(self) -> LocalizedText:
+        """Why it was removed, where the hub said so; what a person typed is in one language."""
         alert = self.push.alert
-        return alert.cancelled_reason or alert.rejected_reason
+        if alert.cancelled_reason:
+            return LocalizedText(alert.cancelled_reason_chinese, alert.cancelled_reason)
+        return LocalizedText(english=alert.rejected_reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ class ScreenState:
     """When the hub last stood by what is shown, by the terminal's clock; 0: never."""
     snapshot: frozenset[str] | None = None
     """While a snapshot arrives: the alerts that it named so far."""
-    signed_off_reason: str = ""
+    signed_off_reason: LocalizedText = NO_TEXT
 
     def confirmed(self, now_ms: int) -> bool:
         """Whether the hub stood by what is shown within the last ten seconds."""
@@ -133,7 +136,8 @@ def apply(
         case "heartbeat":
             state, changes = _heartbeat(state, snapshot_complete=message.heartbeat.snapshot_complete)
         case "signed_off":
-            reason = message.signed_off.reason
+            signed_off = message.signed_off
+            reason = LocalizedText(signed_off.reason_chinese, signed_off.reason)
             return replace(
                 state, connected=False, catching_up=True, confirmed_at_ms=0, signed_off_reason=reason
             ), ()
@@ -156,7 +160,7 @@ def _welcomed(state: ScreenState, welcome: Welcome) -> ScreenState:
         officer=welcome.officer,
         connected=True,
         catching_up=True,
-        signed_off_reason="",
+        signed_off_reason=NO_TEXT,
         snapshot=frozenset[str]() if welcome.snapshot_follows else None,
     )
 
@@ -210,7 +214,7 @@ def _with_details_of(shown: AlertPush, push: AlertPush) -> AlertPush:
     merged = AlertPush()
     merged.CopyFrom(push)
     merged.details.CopyFrom(shown.details)
-    merged.details_missing_reason = ""
+    merged.details_missing_reason = merged.details_missing_reason_chinese = ""
     if not merged.picture:
         merged.picture = shown.picture
     return merged

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from alerthub.api.v1.common_pb2 import LocalizedText
+from alerthub.domain import resources
 
 
 class Language(Enum):
@@ -17,9 +18,12 @@ class Language(Enum):
         """The one that is not chosen."""
         return Language.ENGLISH if self is Language.CHINESE else Language.CHINESE
 
-    def of(self, text: LocalizedText) -> str:
+    def of(self, text: LocalizedText | resources.LocalizedText) -> str:
         """`text` in this language, or in the other where this one is empty."""
-        chinese, english = text.chinese, text.english
+        return self.choose(chinese=text.chinese, english=text.english)
+
+    def choose(self, *, chinese: str, english: str) -> str:
+        """Of the two texts the one in this language, or the other where this one is empty."""
         return (chinese or english) if self is Language.CHINESE else (english or chinese)
 
 

@@ -196,5 +196,51 @@ def test_a_card_without_details_says_why() -> None:
     assert "watchlist did not answer" in text
 
 
+async def test_the_screen_says_in_its_language_what_the_hub_said_in_two(desk: Desk) -> None:
+    # given a terminal in Chinese
+    async with desk.program.run_test() as pilot:
+        await pilot.press("l")
+        told = []
+
+        # when an alert is cancelled, an answer came too late, and the officer is signed off
+        cancelled = push(ALERT_STATUS_CANCELLED)
+        cancelled.alert.cancelled_reason = "the watchlist entry was withdrawn"
+        cancelled.alert.cancelled_reason_chinese = "布控条目已撤销"
+        late = CommandAnswer.Result.RESULT_SUPERSEDED
+        for event in (
+            ScreenChanged(ScreenChange(ChangeKind.REMOVED, cancelled, RemovalReason.CANCELLED)),
+            CommandAnswered("accept", "c1", "a1", late, "it came too late", "接受太迟"),
+            LinkChanged(Link.SIGNED_OFF, "the shift has ended", reason_chinese="本班已结束"),
+        ):
+            desk.program.take(event)
+            await pilot.pause()
+            told.append(desk.text("message"))
+
+    # then each is said in Chinese alone
+    for text, said in zip(told, ("布控条目已撤销", "接受太迟", "本班已结束"), strict=True):
+        assert said in text
+    assert not any("the " in text or "it came" in text for text in told)
+
+
+def test_a_card_says_in_its_language_what_is_missing() -> None:
+    shown = push(details=False)
+    shown.details_missing_reason_chinese = "布控服务没有应答"
+    shown.alert.sightings.add(
+        picture_missing_reason="the device sent no picture", picture_missing_reason_chinese="设备未上传图片"
+    )
+
+    chinese = card(shown, Language.CHINESE, now_ms=0)
+    english = card(shown, Language.ENGLISH, now_ms=0)
+
+    assert "布控服务没有应答" in chinese
+    assert "设备未上传图片" in chinese
+    assert "watchlist did not answer" in english
+    assert "the device sent no picture" in english
+
+
+def test_a_hub_of_an_earlier_release_is_understood_in_english() -> None:
+    assert "watchlist did not answer" in card(push(details=False), Language.CHINESE, now_ms=0)
+
+
 def test_text_from_outside_is_no_markup() -> None:
     assert "\\[b]冀R12345" in card(push(), Language.ENGLISH, now_ms=0)

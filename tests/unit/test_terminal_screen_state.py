@@ -19,6 +19,7 @@ from alerthub.api.v1.alert_pb2 import (
 )
 from alerthub.api.v1.patrol_pb2 import AlertPush, HubHeartbeat, HubMessage, SignedOff, Welcome
 from alerthub.api.v1.watchlist_pb2 import OpenedDetails
+from alerthub.domain.resources import LocalizedText
 from alerthub.terminal.screen_state import (
     REMEMBERED_REMOVALS,
     UNCONFIRMED_AFTER_MS,
@@ -94,11 +95,12 @@ def test_only_a_higher_version_changes_what_is_shown_c10() -> None:
 def test_a_cancelled_alert_leaves_the_screen_and_says_why() -> None:
     state = after(push(version=1))
     cancelled = push(version=2, status=ALERT_STATUS_CANCELLED, cancelled_reason="entry withdrawn")
+    cancelled.alert.alert.cancelled_reason_chinese = "布控条目已撤销"
     state, changes = apply(state, cancelled, NOW)
     assert not state.alerts
     (change,) = changes
     assert change.removal is RemovalReason.CANCELLED
-    assert change.explanation == "entry withdrawn"
+    assert change.explanation == LocalizedText("布控条目已撤销", "entry withdrawn")
 
 
 def test_a_late_repeat_does_not_bring_a_cancelled_alert_back() -> None:
@@ -169,9 +171,10 @@ def test_nothing_is_confirmed_before_what_was_missed_has_arrived() -> None:
 
 
 def test_nothing_is_confirmed_once_the_hub_ended_the_session() -> None:
-    state = after(welcome(snapshot=False), heartbeat(), HubMessage(signed_off=SignedOff(reason="revoked")))
+    signed_off = SignedOff(reason="revoked", reason_chinese="已吊销")
+    state = after(welcome(snapshot=False), heartbeat(), HubMessage(signed_off=signed_off))
     assert not state.confirmed(NOW)
-    assert state.signed_off_reason == "revoked"
+    assert state.signed_off_reason == LocalizedText("已吊销", "revoked")
 
 
 def test_an_offered_alert_awaits_an_answer_and_an_accepted_one_an_outcome() -> None:
