@@ -15,6 +15,7 @@ from rich.table import Table
 from alerthub.api.v1 import alert_pb2, watchlist_pb2, watchlist_pb2_grpc
 from alerthub.cli.alerts_view import (
     as_json_object,
+    in_both,
     print_alert,
     print_alerts,
     print_changed,
@@ -132,9 +133,8 @@ def open_alert(
         async with dispatch(data, account) as stub:
             found = await _get(stub, alert_id)
         if not found.sealed_details and not found.sealed_picture:
-            raise Refuse(
-                "alert_id", f"an alert with evidence: {found.sealed_missing_reason or 'it has none'}"
-            )
+            why = in_both(found.sealed_missing_reason_chinese, found.sealed_missing_reason)
+            raise Refuse("alert_id", f"an alert with evidence: {why or 'it has none'}")
         async with signed_in(data, office_account(data, account), "watchlist") as channel:
             return await watchlist_pb2_grpc.WatchlistServiceStub(channel).OpenAlert(
                 watchlist_pb2.OpenAlertRequest(

@@ -47,6 +47,11 @@ def _time(time_ms: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time_ms / 1_000)) if time_ms else ""
 
 
+def in_both(chinese: str, english: str) -> str:
+    """Whoever reads it, in their language; what has one language alone as it is."""
+    return " / ".join(part for part in (chinese, english) if part)
+
+
 def as_json_object(alert: alert_pb2.Alert) -> dict[str, Any]:
     return MessageToDict(alert, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
 
@@ -74,6 +79,7 @@ def print_event(event: alert_pb2.AlertEvent, *, as_json: bool) -> None:
                 "kind": kind,
                 "actor": event.actor,
                 "reason": event.reason,
+                "reason_chinese": event.reason_chinese,
                 "occurred_at_ms": event.occurred_at_ms,
                 "alert": as_json_object(alert),
             }
@@ -86,7 +92,7 @@ def print_event(event: alert_pb2.AlertEvent, *, as_json: bool) -> None:
     if _unit(alert):
         line += f"  {_unit(alert)}"
     if event.reason:
-        line += f"  {event.reason}"
+        line += f"  {in_both(event.reason_chinese, event.reason)}"
     typer.echo(line)
 
 
@@ -97,27 +103,29 @@ def print_alert(found: alert_pb2.GetAlertResponse) -> None:
         "alert": f"{alert.alert_id}, version {alert.version}",
         "status": status_name(alert.status),
         "why": (alert.category or alert.rule_id) + (", names a person" if alert.names_person else ""),
-        "instruction": alert.officer_text.english or alert.officer_text.chinese,
+        "instruction": in_both(alert.officer_text.chinese, alert.officer_text.english),
         "confirmed by": alert.confirmed_by,
         "a supervisor must confirm": "its rule, source or device is suspended"
         if alert.supervisor_required
         else "",
         "rejected": alert.rejected_reason,
-        "cancelled": alert.cancelled_reason,
+        "cancelled": in_both(alert.cancelled_reason_chinese, alert.cancelled_reason),
         "outcome": alert_pb2.Outcome.Name(alert.outcome).removeprefix("OUTCOME_").lower()
         if alert.outcome
         else "",
         "evidence": "sealed: see it with `alerthub alerts open`" if found.sealed_details else "",
-        "no evidence": found.sealed_missing_reason,
+        "no evidence": in_both(found.sealed_missing_reason_chinese, found.sealed_missing_reason),
     }
     for name, value in rows.items():
         if value:
             table.add_row(name, value)
     for sighting in alert.sightings:
-        picture = "picture" if sighting.has_picture else sighting.picture_missing_reason
+        missing = in_both(sighting.picture_missing_reason_chinese, sighting.picture_missing_reason)
+        picture = "picture" if sighting.has_picture else missing
         waits = ", waits for its own confirmation" if sighting.needs_confirmation else ""
         table.add_row("seen", f"{_time(sighting.received_time_ms)} at {sighting.device_id}, {picture}{waits}")
     for assignment in alert.assignments:
         state = alert_pb2.AssignmentStatus.Name(assignment.status).removeprefix("ASSIGNMENT_STATUS_").lower()
-        table.add_row(f"unit {assignment.unit_id}", f"{state}: {'; '.join(assignment.reasons)}")
+        why = in_both("；".join(filter(None, assignment.reasons_chinese)), "; ".join(assignment.reasons))
+        table.add_row(f"unit {assignment.unit_id}", f"{state}: {why}")
     Console().print(table)
