@@ -72,13 +72,13 @@ test: setup browser prometheus ## Passes all tests on real Kafka, PostgreSQL and
 	cd $(WEB) && PATH="$$PATH:$(NODE_BIN)" npm test --silent
 	$(BIN)/pytest tests/unit tests/contract -n auto --cov --cov-report=
 	tools/beside.sh .test-hubs.log "$(MAKE) --no-print-directory test-hubs" "$(MAKE) --no-print-directory test-services"
-	@$(BIN)/coverage combine --quiet --append .coverage.hubs
+	@$(BIN)/coverage combine --quiet --append .coverage-hubs
 	@$(BIN)/coverage report --skip-covered
 
 # Both are parts of the whole run, and run at once: whoever starts a whole hub mostly waits for it.
 test-hubs:
-	COVERAGE_FILE=.coverage.hubs $(BIN)/pytest tests/e2e --cov --cov-report=
-	COVERAGE_FILE=.coverage.hubs $(BIN)/pytest tests/integration/whole_hub --cov --cov-append --cov-report=
+	COVERAGE_FILE=.coverage-hubs $(BIN)/pytest tests/e2e --cov --cov-report=
+	COVERAGE_FILE=.coverage-hubs $(BIN)/pytest tests/integration/whole_hub --cov --cov-append --cov-report=
 
 test-services:
 	$(BIN)/pytest tests/integration --ignore tests/integration/whole_hub --cov --cov-append --cov-report=
