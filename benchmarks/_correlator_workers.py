@@ -193,7 +193,10 @@ WORKERS = {"agent": agent, "one_record_an_event": one_record_an_event, "bare_loo
 
 def answer_in_fork(request: Request, reference: Reference) -> None:
     if os.fork():
-        os.wait()
+        _, status = os.wait()
+        if status:
+            # Whoever asked would wait for the answer for ever.
+            raise SystemExit(f"the worker {request['worker']} ended with {os.waitstatus_to_exitcode(status)}")
         return
     # The service's own loop; stock Faust has Python's.
     factory = None if request["worker"] == "one_record_an_event" else uvloop.new_event_loop
