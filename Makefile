@@ -70,7 +70,7 @@ demo: setup ## Starts the hub with a demo city and shows what happens; Ctrl-C st
 test: setup browser prometheus ## Passes all tests on real Kafka, PostgreSQL and gRPC; prints coverage
 	@$(BIN)/coverage erase
 	cd $(WEB) && PATH="$$PATH:$(NODE_BIN)" npm test --silent
-	$(BIN)/pytest tests/unit tests/contract -n auto --cov --cov-report=
+	$(BIN)/pytest tests/unit tests/contract -n auto --hypothesis-profile thorough --cov --cov-report=
 	tools/beside.sh .test-hubs.log "$(MAKE) --no-print-directory test-hubs" "$(MAKE) --no-print-directory test-services"
 	@$(BIN)/coverage combine --quiet --append .coverage-hubs
 	@$(BIN)/coverage report --skip-covered

@@ -9,8 +9,10 @@ import os
 import pytest
 from hypothesis import settings
 
-settings.register_profile("alerthub", deadline=None)
-settings.load_profile("alerthub")
+# Examples of each property: some while somebody works, and more in the whole run, which names the profile.
+settings.register_profile("quick", max_examples=40, deadline=None)
+settings.register_profile("thorough", max_examples=100, deadline=None)
+settings.load_profile("quick")
 
 GC_THRESHOLDS = (100_000, 50, 50)
 """Of the three generations. The interpreter's own (700, 10, 10) cost the fast tests a tenth of their

@@ -91,8 +91,7 @@ async def test_an_interrupted_run_knows_what_was_told_and_of_what_nobody_knows_w
             stopping.set()
             await never.wait()
 
-    fleet = Fleet(SCENARIO, send)
-    fleet.begin()
+    fleet = hurried(Fleet(SCENARIO, send))
     await fleet.run(stopping)
 
     unknown = [each for each in fleet.told if each.acknowledged_ms is None]

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from otlp_receiver import Receiver, receiving
 from prometheus_client import REGISTRY
 
+from alerthub import trace_export
 from alerthub.domain.alert_trace import Hop, Place
 from alerthub.domain.errors import Refuse
 from alerthub.settings import ServiceSettings, TraceSettings
@@ -46,6 +47,12 @@ def _settings(**traces: Any) -> ServiceSettings:
 
 def _to(receiver: Receiver, **traces: Any) -> ServiceSettings:
     return _settings(**{"collector": f"localhost:{receiver.port}", "ca_file": receiver.ca_file, **traces})
+
+
+@pytest.fixture
+def short_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service's end waits for a collector that takes nothing, which is what these tests are about."""
+    monkeypatch.setattr(trace_export, "_FLUSH_SECONDS", 0.3)
 
 
 @asynccontextmanager
@@ -172,6 +179,7 @@ def test_plain_is_refused_off_the_loopback_s2() -> None:
     assert traces_of(_settings(collector="127.0.0.1:4317", plain=True)) is not None
 
 
+@pytest.mark.usefixtures("short_end")
 async def test_a_collector_of_another_authority_gets_nothing_s2(collector: Receiver, tmp_path: Path) -> None:
     # given a collector whose certificate is not of the authority that the hub was told of
     with receiving(tmp_path / "another") as another:
@@ -189,6 +197,7 @@ async def test_a_collector_of_another_authority_gets_nothing_s2(collector: Recei
 # When nobody takes them.
 
 
+@pytest.mark.usefixtures("short_end")
 async def test_what_has_no_room_is_dropped_and_counted_and_nobody_waits(collector: Receiver) -> None:
     # given a collector that takes what it is sent and never answers
     collector.answers.clear()
@@ -223,6 +232,7 @@ async def test_spans_are_taken_again_when_the_collector_is_back(collector: Recei
         assert _count("dropped") == dropped
 
 
+@pytest.mark.usefixtures("short_end")
 async def test_a_service_ends_though_its_collector_is_away() -> None:
     not_taken = _count("not_taken")
 
