@@ -74,6 +74,7 @@ def test_the_office_works_in_chinese_and_in_english(new_desk: NewDesk, office: O
     assert desk.run("return await page.evaluate(() => document.documentElement.lang)") == "zh-CN"
     assert "涉人警情" in desk.text(".person-band")
     assert "正在监看" in desk.text(".top-state")
+    assert "完全一致" in desk.text(".sightings")
 
     # Why the hub took it back is its own sentence, and not the page's.
     office.withdraws(listed)

@@ -78,7 +78,7 @@ function Sightings({ card }: { card: AlertCard }): JSX.Element {
             <span>
               {[
                 each.read_confidence === null ? '' : `${Math.round(each.read_confidence * 100)} %`,
-                each.mask ?? '',
+                each.mask === null ? '' : word(`why.maskCode.${each.mask}`, each.mask),
                 `± ${duration(each.clock_uncertainty_ms)}`,
                 t(`why.authentication.${each.authentication_class}`),
                 each.has_picture ? t('sightings.picture') : t('sightings.noPicture'),
