@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from registry_hub import RunningRegistry, running_registry
-from service_process import Process
+from service_process import ROOT, Process
 
 from alerthub import kafka
 from alerthub.api.v1 import common_pb2, registry_pb2
@@ -33,7 +33,6 @@ from alerthub.provision.database import DATABASE
 from alerthub.settings import TlsSettings
 from alerthub.topics import TOPICS
 
-ROOT = Path(__file__).resolve().parents[2]
 DAY_MS = 86_400_000
 DISTRICT = "Anci-1"
 

@@ -6,8 +6,6 @@ import asyncio
 import json
 import os
 import shutil
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -15,12 +13,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import urlopen
+from urllib.error import URLError
 
 import grpc
 import typer
 from click.testing import Result
+from service_process import ROOT, Process
 from typer.testing import CliRunner
 
 from alerthub import kafka
@@ -36,7 +34,6 @@ from alerthub.replica import BOOKMARK_KEY
 from alerthub.topics import TOPICS
 from services.registry.topic_versions import OWNED_TOPICS
 
-ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse battery staple"  # noqa: S105 - of accounts that live as long as the test
 ACCOUNTS = {
     "editor": ["ROLE_REGISTRY_EDITOR"],
@@ -50,13 +47,10 @@ ACCOUNTS = {
 
 
 @dataclass
-class RunningRegistry:
+class RunningRegistry(Process):
     """The process and how to reach it."""
 
-    infrastructure: Infrastructure
-    environment: dict[str, str]
-    log_file: Path
-    process: subprocess.Popen[bytes] | None = None
+    infrastructure: Infrastructure = field(kw_only=True)
     tokens: dict[tuple[str, str], tuple[str, float]] = field(default_factory=dict)
 
     @property
@@ -72,8 +66,11 @@ class RunningRegistry:
         return self.infrastructure.folder.ca_file
 
     def start(self) -> None:
-        self.launch()
+        super().start()
         self.wait_until_ready()
+
+    def wait_until_ready(self, seconds: float = 120) -> None:
+        super().wait_until_ready(seconds)
 
     async def unready_because(self, check: str, *, seconds: float = 60) -> str:
         """The reason of one readiness check, once it has one."""
@@ -86,50 +83,6 @@ class RunningRegistry:
                 if reason is not None:
                     return str(reason)
                 await asyncio.sleep(0.2)
-
-    def launch(self) -> None:
-        with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "services.registry"],
-                cwd=ROOT,
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-            )
-
-    def readiness(self) -> dict[str, Any]:
-        url = f"http://127.0.0.1:{self.environment['ALERTHUB_OPERATIONS_PORT']}/ready"
-        try:
-            with urlopen(url, timeout=5) as answer:
-                return dict(json.load(answer))
-        except HTTPError as error:
-            return dict(json.load(error))
-
-    def wait_until_ready(self, seconds: float = 120) -> None:
-        deadline = time.monotonic() + seconds
-        last: object = None
-        while time.monotonic() < deadline:
-            if self.process is not None and self.process.poll() is not None:
-                raise AssertionError(f"registry ended: {self.log_file.read_text()[-3000:]}")
-            try:
-                last = self.readiness()
-                if last["ready"]:
-                    return
-            except (URLError, ConnectionError) as error:
-                last = error
-            time.sleep(0.1)
-        raise AssertionError(f"registry not ready: {last}; {self.log_file.read_text()[-3000:]}")
-
-    def kill(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-
-    def stop(self) -> int:
-        if self.process is None or self.process.poll() is not None:
-            return -1
-        self.process.terminate()
-        return self.process.wait(timeout=20)
 
     def sql(self, statement: str, **values: str) -> str:
         """Runs SQL as the registry's own role, and returns what psql prints; `:'name'` stands for a value."""
@@ -248,7 +201,9 @@ def running_registry(infrastructure: Infrastructure, folder: Path) -> Iterator[R
     )
     environment["ALERTHUB_BOOTSTRAP_ACCOUNTS_FILE"] = str(accounts_file)
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
-    registry = RunningRegistry(infrastructure, environment, folder / "registry.log")
+    registry = RunningRegistry(
+        "services.registry", environment, folder / "registry.log", infrastructure=infrastructure
+    )
     try:
         registry.start()
         yield registry

@@ -59,8 +59,8 @@ class Process:
             time.sleep(0.05)
         raise AssertionError(f"{self.module}: {last}; {self.log_file.read_text()[-3000:]}")
 
-    def wait_until_ready(self) -> None:
-        self.wait_until(lambda told: bool(told.get("ready")))
+    def wait_until_ready(self, seconds: float = 40) -> None:
+        self.wait_until(lambda told: bool(told.get("ready")), seconds)
 
     def kill(self) -> None:
         if self.process is not None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from registry_hub import ROOT
+from service_process import ROOT
 
 from alerthub import kafka
 from alerthub.embedded.infrastructure import Infrastructure

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from registry_hub import ROOT, RunningRegistry, command_line, data_folder, running_registry
+from registry_hub import RunningRegistry, command_line, data_folder, running_registry
+from service_process import ROOT
 
 from alerthub.cli import apply
 from alerthub.embedded.folder import HubFolder

@@ -5,21 +5,18 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import urlopen
 
 import pytest
 import registry_hub
 from click.testing import Result
-from registry_hub import ROOT, RunningRegistry, command_line, data_folder, running_registry
+from registry_hub import RunningRegistry, command_line, data_folder, running_registry
+from service_process import ROOT, Process
 from watchlist_support import empty_watchlist
 
 from alerthub.cli import watchlist
@@ -69,32 +66,13 @@ def watchlist_log(
     folder = tmp_path_factory.mktemp("watchlist")
     environment["ALERTHUB_KEYS_FOLDER"] = str(folder / "keys")
     log_file = folder / "watchlist.log"
-    with log_file.open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "services.watchlist"], cwd=ROOT, env=environment, stderr=log, stdout=log
-        )
+    process = Process("services.watchlist", environment, log_file)
+    process.start()
     try:
-        _wait_until_ready(f"http://127.0.0.1:{operations}/ready", process, log_file)
+        process.wait_until_ready(60)
         yield log_file, person
     finally:
-        process.terminate()
-        assert process.wait(timeout=30) == 0
-
-
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log_file: Path) -> None:
-    deadline = time.monotonic() + 60
-    last: object = None
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log_file.read_text()[-3000:]
-        try:
-            with urlopen(url, timeout=5):  # noqa: S310 - its address is built above
-                return
-        except HTTPError as error:
-            last = error.read()
-        except (URLError, ConnectionError) as error:
-            last = error
-        time.sleep(0.1)
-    raise AssertionError(f"watchlist not ready: {last!r}; {log_file.read_text()[-3000:]}")
+        assert process.stop() == 0
 
 
 @pytest.fixture(scope="module")
