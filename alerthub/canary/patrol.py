@@ -40,7 +40,7 @@ class Receipts:
             case ScreenChanged(change=change):
                 self._entries.pop(change.alert_id, None)
             case CommandAnswered(kind="receipt", result=CommandAnswer.Result.RESULT_DONE):
-                # One alert has many receipts, one a version: the first is the canary's arrival.
+                # An alert can have several receipts: the first is the canary's arrival.
                 if entry_id := self._entries.get(event.alert_id, ""):
                     self._entries[event.alert_id] = ""
                     self._arrived(entry_id)

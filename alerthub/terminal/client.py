@@ -41,6 +41,7 @@ from alerthub.terminal.screen_state import (
     ScreenState,
     apply,
     disconnected,
+    known_delivered,
 )
 from alerthub.terminal.session import OfficerSession, OfficerToken
 
@@ -295,14 +296,13 @@ class TerminalClient:
             self._outbox.changed.set()
 
     def _receipts(self, changes: tuple[ScreenChange, ...]) -> list[TerminalMessage]:
+        """One an assignment, until the hub says itself that it was delivered."""
         receipts = []
         for change in changes:
-            if change.kind not in (ChangeKind.SHOWN, ChangeKind.UPDATED):
+            if change.kind not in (ChangeKind.SHOWN, ChangeKind.UPDATED) or known_delivered(change.push):
                 continue
             alert, assignment_id = change.push.alert, change.push.assignment_id
-            message = self._command(
-                command_id_of("receipt", alert.alert_id, str(alert.version), assignment_id)
-            )
+            message = self._command(command_id_of("receipt", alert.alert_id, assignment_id))
             message.receipt.CopyFrom(
                 Receipt(alert_id=alert.alert_id, alert_version=alert.version, assignment_id=assignment_id)
             )

@@ -17,6 +17,7 @@ from alerthub.api.v1.alert_pb2 import (
     ALERT_STATUS_CANCELLED,
     ALERT_STATUS_CLOSED,
     ALERT_STATUS_REJECTED,
+    ASSIGNMENT_STATUS_ACCEPTED,
     ASSIGNMENT_STATUS_DELIVERED,
     ASSIGNMENT_STATUS_OFFERED,
     AlertStatus,
@@ -107,6 +108,11 @@ def assignment_status(push: AlertPush) -> AssignmentStatus.ValueType:
     return AssignmentStatus.ASSIGNMENT_STATUS_UNSPECIFIED
 
 
+def known_delivered(push: AlertPush) -> bool:
+    """Whether the hub holds a receipt of this unit's assignment already."""
+    return assignment_status(push) in (ASSIGNMENT_STATUS_DELIVERED, ASSIGNMENT_STATUS_ACCEPTED)
+
+
 def awaits_answer(push: AlertPush) -> bool:
     """Whether the officer still has to accept or decline it."""
     return bool(push.assignment_id) and assignment_status(push) in (
@@ -118,8 +124,7 @@ def awaits_answer(push: AlertPush) -> bool:
 def in_hand(push: AlertPush) -> bool:
     """Whether this unit accepted it and owes an outcome (refusal 9)."""
     return (
-        push.alert.status == ALERT_STATUS_ACCEPTED
-        and assignment_status(push) == AssignmentStatus.ASSIGNMENT_STATUS_ACCEPTED
+        push.alert.status == ALERT_STATUS_ACCEPTED and assignment_status(push) == ASSIGNMENT_STATUS_ACCEPTED
     )
 
 

@@ -16,8 +16,11 @@ import grpc
 from alerthub.api.v1 import patrol_pb2_grpc
 from alerthub.api.v1.alert_pb2 import (
     ALERT_STATUS_DISPATCHING,
+    ASSIGNMENT_STATUS_OFFERED,
     Alert,
     AlertStatus,
+    Assignment,
+    AssignmentStatus,
 )
 from alerthub.api.v1.patrol_pb2 import (
     AlertPush,
@@ -69,9 +72,11 @@ class Hub(patrol_pb2_grpc.PatrolServiceServicer):
         *,
         after: str = "",
         status: AlertStatus.ValueType = ALERT_STATUS_DISPATCHING,
+        assigned: AssignmentStatus.ValueType = ASSIGNMENT_STATUS_OFFERED,
     ) -> None:
-        alert = Alert(alert_id=alert_id, version=version, status=status)
-        push = AlertPush(alert=alert, assignment_id=f"s-{alert_id}")
+        ours = Assignment(assignment_id=f"s-{alert_id}", status=assigned)
+        alert = Alert(alert_id=alert_id, version=version, status=status, assignments=[ours])
+        push = AlertPush(alert=alert, assignment_id=ours.assignment_id)
         self.to_terminal.put_nowait(HubMessage(resume_token=after, alert=push))
 
     def beats(self, *, complete: bool = False, after: str = "") -> None:

@@ -14,6 +14,8 @@ from terminal_parts import Hub, hub_on, terminal_on
 from alerthub.api.v1 import patrol_pb2_grpc
 from alerthub.api.v1.alert_pb2 import (
     ALERT_STATUS_CANCELLED,
+    ASSIGNMENT_STATUS_ACCEPTED,
+    ASSIGNMENT_STATUS_DELIVERED,
     OUTCOME_FOUND,
     Alert,
 )
@@ -104,6 +106,39 @@ async def test_a_repeat_after_a_reconnection_is_shown_and_receipted_once_c10(tmp
         receipts = [event.alert_id for event in terminal.events if isinstance(event, CommandAnswered)]
     assert shown == ["a1", "a2"]
     assert receipts == ["a1", "a2"]
+
+
+async def test_a_receipt_is_given_once_an_assignment(tmp_path: Path) -> None:
+    async with hub_on() as (hub, address), terminal_on(address, tmp_path / "t.db") as terminal:
+        # Given an alert that changes before the hub has answered its receipt
+        hub.answers = False
+        hub.welcomes()
+        await hub.hears("sign_on")
+        hub.pushes("a1", 1)
+        hub.pushes("a1", 2)
+        await terminal.until(is_screen, 2)
+        # When the hub says that it was delivered, and then accepted
+        hub.pushes("a1", 3, assigned=ASSIGNMENT_STATUS_DELIVERED)
+        hub.pushes("a1", 4, assigned=ASSIGNMENT_STATUS_ACCEPTED)
+        hub.pushes("a2", 1)
+        # Then the first receipt was the only one
+        receipts = [(await hub.hears("receipt")).receipt for _ in range(2)]
+        await terminal.until(is_screen, 5)
+    assert [(each.alert_id, each.alert_version) for each in receipts] == [("a1", 1), ("a2", 1)]
+
+
+async def test_a_receipt_that_the_hub_does_not_show_is_given_again(tmp_path: Path) -> None:
+    async with hub_on() as (hub, address), terminal_on(address, tmp_path / "t.db") as terminal:
+        # Given a hub that answered a receipt and lost it, as one that was restored from a backup
+        hub.welcomes()
+        await hub.hears("sign_on")
+        hub.pushes("a1", 1)
+        await hub.hears("receipt")
+        await terminal.until(is_answer)
+        # When it still says that the alert is only offered
+        hub.pushes("a1", 2)
+        # Then it gets one more
+        assert (await hub.hears("receipt")).receipt.alert_version == 2
 
 
 class EndedStream:
