@@ -32,7 +32,6 @@ log = logger(__name__)
 
 Write = Callable[[bytes], Awaitable[None]]
 """Takes a HubMessage as it is on the wire."""
-_OPENS_AGAIN = frozenset({alert_pb2.ALERT_EVENT_KIND_EVIDENCE_SEALED, alert_pb2.ALERT_EVENT_KIND_CONFIRMED})
 
 
 def now_ms() -> int:
@@ -90,6 +89,8 @@ class TerminalStream:
         self._may_hold_more = False
         self._versions: dict[str, int] = {}
         self._opened: dict[str, Opened] = {}
+        self._opened_of: dict[str, int] = {}
+        """How many sightings the alert had then."""
         self._heartbeat_at = 0.0
 
     def end(self, end: End) -> None:
@@ -219,6 +220,7 @@ class TerminalStream:
             self._held.discard(alert.alert_id)
             self._gone.add(alert.alert_id)
             self._opened.pop(alert.alert_id, None)
+            self._opened_of.pop(alert.alert_id, None)
         await self._write_encoded(write, common.encoded + own.SerializeToString())
         PUSHED.labels("with" if push.HasField("details") else "without").inc()
         if occurred_at_ms:
@@ -240,7 +242,7 @@ class TerminalStream:
             return
         known = self._opened.get(alert.alert_id)
         opened, fresh = known, False
-        if known is None or known.details is None or because in _OPENS_AGAIN:
+        if known is None or known.details is None or self._may_open_more(alert, because):
             opened = await self._opening.open(
                 alert_id=alert.alert_id,
                 entry_id=alert.entry_id,
@@ -253,6 +255,7 @@ class TerminalStream:
             fresh = opened is not known
             if opened.details is not None or known is None:
                 self._opened[alert.alert_id] = opened
+                self._opened_of[alert.alert_id] = alert.sighting_count
             elif known.details is not None:
                 opened = known
         if opened is None or opened.details is None:
@@ -262,6 +265,13 @@ class TerminalStream:
             if fresh:
                 # Later messages leave the picture out: the terminal has it.
                 push.picture = opened.picture
+
+    def _may_open_more(self, alert: alert_pb2.Alert, because: alert_pb2.AlertEventKind.ValueType) -> bool:
+        """Whether there may be newer evidence than what was opened. What watchlist seals it gives whole, and
+        the first push often has it before the event that says so."""
+        if because == alert_pb2.ALERT_EVENT_KIND_EVIDENCE_SEALED:
+            return self._opened_of.get(alert.alert_id) != alert.sighting_count
+        return because == alert_pb2.ALERT_EVENT_KIND_CONFIRMED
 
     def _welcome(self, *, snapshot: bool) -> patrol_pb2.Welcome:
         return patrol_pb2.Welcome(

@@ -19,7 +19,14 @@ from services.push.stream import TerminalStream, now_ms
 DISPATCHING = alert_pb2.ALERT_STATUS_DISPATCHING
 
 
-def event(version: int, *, alert_id: str = "a1", sighting: str = "d1") -> TailedEvent:
+def event(
+    version: int,
+    *,
+    alert_id: str = "a1",
+    sighting: str = "d1",
+    sightings: int = 1,
+    kind: alert_pb2.AlertEventKind.ValueType = alert_pb2.ALERT_EVENT_KIND_SIGHTING_ADDED,
+) -> TailedEvent:
     alert = alert_pb2.Alert(
         alert_id=alert_id,
         version=version,
@@ -31,8 +38,9 @@ def event(version: int, *, alert_id: str = "a1", sighting: str = "d1") -> Tailed
             )
         ],
         sightings=[alert_pb2.Sighting(device_id=sighting, received_time_ms=now_ms())],
+        sighting_count=sightings,
     )
-    told = alert_pb2.AlertEvent(kind=alert_pb2.ALERT_EVENT_KIND_SIGHTING_ADDED, alert=alert)
+    told = alert_pb2.AlertEvent(kind=kind, alert=alert)
     return TailedEvent(told, frozenset({"u1"}), f"topic.0-{version}")
 
 
@@ -211,6 +219,28 @@ async def test_details_are_opened_once_and_the_picture_is_sent_once() -> None:
     assert opener.count == 1
     assert [each.details.identifier for each in sent] == ["X", "X", "X"]
     assert [bool(each.picture) for each in sent] == [True, False, False]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_evidence_that_was_opened_is_not_asked_for_again_when_it_is_said_to_be_sealed() -> None:
+    # given an alert whose evidence the first push had already
+    tail, opener, written = Tail(), Opener(), Written()
+    running = asyncio.create_task(stream(tail, opener).run("", written))
+    await written.last_is("heartbeat")
+    tail.subscriber(event(1, sightings=1))
+    await written.alerts(1)
+
+    # when the event of its sealing comes
+    tail.subscriber(event(2, sightings=1, kind=alert_pb2.ALERT_EVENT_KIND_EVIDENCE_SEALED))
+    await written.alerts(2)
+
+    # then nobody is asked; and when that of a further sighting comes, somebody is
+    assert opener.count == 1
+    tail.subscriber(event(3, sightings=2))
+    tail.subscriber(event(4, sightings=2, kind=alert_pb2.ALERT_EVENT_KIND_EVIDENCE_SEALED))
+    await written.alerts(4)
+    assert opener.count == 2
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
