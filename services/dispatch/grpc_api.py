@@ -10,7 +10,7 @@ import grpc
 
 from alerthub.alert_events import AlertEventTail, TailedEvent
 from alerthub.api.v1 import alert_pb2, alert_pb2_grpc, delivery_pb2, delivery_pb2_grpc
-from alerthub.domain.errors import NotFound, Retry
+from alerthub.domain.errors import Retry
 from alerthub.identity import current_caller
 from alerthub.tracing import context_of
 from services.dispatch import spans
@@ -57,7 +57,7 @@ class DispatchApi(alert_pb2_grpc.DispatchServiceServicer):
         self, request: alert_pb2.GetAlertRequest, context: Context
     ) -> alert_pb2.GetAlertResponse:
         alert = await self._queries.alert(request.alert_id)
-        evidence = await self._sealing.newest(request.alert_id, confirmed_only=False)
+        evidence = await self._sealing.newest(request.alert_id)
         return alert_pb2.GetAlertResponse(
             alert=alert,
             sealed_details=evidence.details,
@@ -172,9 +172,7 @@ class DeliveryApi(delivery_pb2_grpc.DeliveryServiceServicer):
     async def GetSealedEvidence(  # noqa: N802
         self, request: delivery_pb2.GetSealedEvidenceRequest, context: Context
     ) -> delivery_pb2.GetSealedEvidenceResponse:
-        if not await self._queries.unit_has(request.unit_id, request.alert_id):
-            raise NotFound("alert_id", "an alert that this unit has")
-        evidence = await self._sealing.wait_for(request.alert_id, wait_ms=request.wait_ms)
+        evidence = await self._sealing.for_unit(request.unit_id, request.alert_id, wait_ms=request.wait_ms)
         return delivery_pb2.GetSealedEvidenceResponse(
             sealed_details=evidence.details,
             sealed_picture=evidence.picture,

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from alerthub.api.v1 import alert_pb2, delivery_pb2
 from alerthub.domain.alerts import OPEN_STATUSES, Status
 from alerthub.domain.errors import NotFound, Refuse
-from alerthub.postgres import reading, sql, transaction
+from alerthub.postgres import sql, transaction
 from services.dispatch import precision, precision_floor
 from services.dispatch.store import Store
 from services.dispatch.wire import alert_message
@@ -77,19 +77,6 @@ class Queries:
                 {"unit_id": unit_id, "open": _OPEN},
             )
             return await self._messages(connection, [row.alert_id for row in rows])
-
-    async def unit_has(self, unit_id: str, alert_id: str) -> bool:
-        """Whether the open alert is offered to the unit or accepted by it."""
-        async with reading(self._database) as connection:
-            found = await connection.scalar(
-                sql(
-                    "SELECT true FROM alert JOIN assignment USING (alert_id) WHERE alert_id = :alert_id "
-                    "AND unit_id = :unit_id AND assignment.status IN ('offered', 'delivered', 'accepted') "
-                    "AND alert.status = ANY(:open)"
-                ),
-                {"alert_id": alert_id, "unit_id": unit_id, "open": _OPEN},
-            )
-        return bool(found)
 
     @staticmethod
     async def _messages(connection: AsyncConnection, alert_ids: Sequence[str]) -> list[alert_pb2.Alert]:

@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerthub import loops
 from alerthub.api.v1 import watchlist_pb2, watchlist_pb2_grpc
 from alerthub.domain import alert_life
-from alerthub.domain.errors import Refuse, Retry
+from alerthub.domain.alerts import OPEN_STATUSES
+from alerthub.domain.errors import NotFound, Refuse, Retry
 from alerthub.domain.reasons import Reason, reason_of
 from alerthub.domain.resources import NO_TEXT, LocalizedText
 from alerthub.evidence import EvidenceStore
@@ -35,6 +38,7 @@ _MAXIMUM_BACKOFF_SECONDS = 30
 _AT_ONCE = 8
 _MOST_UNDER_WAY = 64
 _IDLE_SECONDS = 0.5
+_OPEN = sorted(status.value for status in OPEN_STATUSES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,22 +259,47 @@ class Sealing:
         async with self._sealed:
             self._sealed.notify_all()
 
-    async def newest(self, alert_id: str, *, confirmed_only: bool) -> SealedEvidence:
-        """The evidence to show: for a unit of what is confirmed only, for the office first what waits."""
+    async def newest(self, alert_id: str) -> SealedEvidence:
+        """The evidence that the office is shown: first what waits for a confirmation."""
+        async with reading(self._database) as connection:
+            row = (await connection.execute(_NEWEST, {"alert_id": alert_id})).one_or_none()
+        return SealedEvidence(missing=Reason.NOTHING_SENT.value) if row is None else await self._given(row)
+
+    async def for_unit(self, unit_id: str, alert_id: str, *, wait_ms: int) -> SealedEvidence:
+        """The evidence of what is confirmed, for a unit that has the alert; waits up to `wait_ms` for sealing
+        that is under way. Raises NotFound where the open alert is neither offered to the unit nor accepted by
+        it."""
+        deadline = asyncio.get_running_loop().time() + wait_ms / 1_000
+        while True:
+            found = await self._newest_for_unit(unit_id, alert_id)
+            if not found.pending:
+                return found
+            remaining = deadline - asyncio.get_running_loop().time()
+            if remaining <= 0:
+                return found
+            try:
+                # Another instance may seal it, so it looks again now and then.
+                async with asyncio.timeout(min(remaining, 0.1)), self._sealed:
+                    await self._sealed.wait()
+            except TimeoutError:
+                continue
+            if made := self._made.get(found.raised_id):
+                return made
+
+    async def _newest_for_unit(self, unit_id: str, alert_id: str) -> SealedEvidence:
         async with reading(self._database) as connection:
             row = (
                 await connection.execute(
-                    sql(
-                        "SELECT sealing.*, sighting.needs_confirmation FROM sealing JOIN sighting "
-                        "USING (raised_id) "
-                        "WHERE sealing.alert_id = :alert_id AND NOT (:confirmed_only AND needs_confirmation) "
-                        "ORDER BY needs_confirmation DESC, added_version DESC LIMIT 1"
-                    ),
-                    {"alert_id": alert_id, "confirmed_only": confirmed_only},
+                    _NEWEST_FOR_UNIT, {"alert_id": alert_id, "unit_id": unit_id, "open": _OPEN}
                 )
             ).one_or_none()
         if row is None:
+            raise NotFound("alert_id", "an alert that this unit has")
+        if row.raised_id is None:
             return SealedEvidence(missing=Reason.NOTHING_SENT.value)
+        return await self._given(row)
+
+    async def _given(self, row: Any) -> SealedEvidence:
         raised_id = bytes(row.raised_id)
         if row.pending:
             return self._made.get(raised_id) or SealedEvidence(
@@ -282,17 +311,16 @@ class Sealing:
             missing = NO_TEXT if picture else Reason.PICTURE_LOST.value
         return SealedEvidence(False, raised_id, bytes(row.sealed_details or b""), picture, missing)
 
-    async def wait_for(self, alert_id: str, *, wait_ms: int) -> SealedEvidence:
-        """As `newest` for a unit, waiting up to `wait_ms` for sealing that is under way."""
-        deadline = asyncio.get_running_loop().time() + wait_ms / 1_000
-        while True:
-            found = await self.newest(alert_id, confirmed_only=True)
-            remaining = deadline - asyncio.get_running_loop().time()
-            if not found.pending or remaining <= 0:
-                return found
-            try:
-                # Another instance may seal it, so it looks again now and then.
-                async with asyncio.timeout(min(remaining, 0.1)), self._sealed:
-                    await self._sealed.wait()
-            except TimeoutError:
-                pass
+
+_NEWEST = text(
+    "SELECT sealing.* FROM sealing JOIN sighting USING (raised_id) WHERE sealing.alert_id = :alert_id "
+    "ORDER BY needs_confirmation DESC, added_version DESC LIMIT 1"
+)
+_NEWEST_FOR_UNIT = text(
+    # No row: the unit does not have the alert. Nulls: it has, and nothing of it was sealed.
+    "SELECT newest.* FROM alert JOIN assignment USING (alert_id) LEFT JOIN LATERAL ("
+    "SELECT sealing.* FROM sealing JOIN sighting USING (raised_id) WHERE sealing.alert_id = :alert_id "
+    "AND NOT needs_confirmation ORDER BY added_version DESC LIMIT 1) AS newest ON true "
+    "WHERE alert.alert_id = :alert_id AND alert.status = ANY(:open) AND assignment.unit_id = :unit_id "
+    "AND assignment.status IN ('offered', 'delivered', 'accepted') LIMIT 1"
+)

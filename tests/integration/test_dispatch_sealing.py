@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import pytest
 
-from alerthub.api.v1 import alert_pb2, patrol_pb2, watchlist_pb2
+from alerthub.api.v1 import alert_pb2, delivery_pb2, patrol_pb2, watchlist_pb2
 from alerthub.evidence import EvidenceStore
 from alerthub.identity import TokenSigner
 from alerthub.postgres import sql, transaction
@@ -206,6 +206,30 @@ async def test_c17_a_card_has_its_details_while_they_are_being_written_down(
     await world.dispatch.alert(
         shown.alert.alert_id, lambda each: bool(each.sightings) and each.sightings[0].has_picture
     )
+
+
+async def test_evidence_goes_to_the_unit_that_has_the_alert_and_to_no_other(
+    world: World, unique: Callable[[str], str]
+) -> None:
+    # given a vehicle alert at the unit that was asked
+    car, terminal = await _patrol(world, unique)
+    entry_id = await world.watchlist.listed(PLATE)
+    await world.dispatch.raise_alert(await world.raised(entry_id, jurisdiction=car))
+    alert_id = (await terminal.alert(lambda each: each.HasField("details"))).alert.alert_id
+    push = world.dispatch.as_service("push")
+
+    async def evidence_for(unit_id: str) -> delivery_pb2.GetSealedEvidenceResponse:
+        return await push.GetSealedEvidence(
+            delivery_pb2.GetSealedEvidenceRequest(alert_id=alert_id, unit_id=unit_id)
+        )
+
+    # when its evidence is asked for that unit, it is given
+    assert (await evidence_for(car)).sealed_details
+
+    # and for another unit it is not, nor does the answer say that there is such an alert
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await evidence_for(unique("another"))
+    assert refused.value.code() is grpc.StatusCode.NOT_FOUND
 
 
 async def test_a_picture_that_is_gone_is_told_on_the_card(world: World, unique: Callable[[str], str]) -> None:
