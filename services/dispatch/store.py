@@ -63,20 +63,15 @@ class Store:
         if not entries:
             return {}
         ordered = sorted(entries)
-        await self.connection.execute(
-            sql(
-                "INSERT INTO entry_status (entry_id, version, active, valid_until_ms) "
-                "SELECT e, v, true, u FROM unnest(CAST(:ids AS text[]), CAST(:versions AS bigint[]), "
-                "CAST(:untils AS bigint[])) AS given (e, v, u) ORDER BY e ON CONFLICT (entry_id) DO NOTHING"
-            ),
-            {
-                "ids": ordered,
-                "versions": [entries[each][0] for each in ordered],
-                "untils": [entries[each][1] for each in ordered],
-            },
-        )
         rows = await self._rows(
-            "SELECT * FROM entry_status WHERE entry_id = ANY(:ids) ORDER BY entry_id FOR UPDATE", ids=ordered
+            "INSERT INTO entry_status AS known (entry_id, version, active, valid_until_ms) "
+            "SELECT e, v, true, u FROM unnest(CAST(:ids AS text[]), CAST(:versions AS bigint[]), "
+            "CAST(:untils AS bigint[])) AS given (e, v, u) ORDER BY e "
+            # A change of nothing locks the row that is there, and gives it as it is once it was free.
+            "ON CONFLICT (entry_id) DO UPDATE SET version = known.version RETURNING *",
+            ids=ordered,
+            versions=[entries[each][0] for each in ordered],
+            untils=[entries[each][1] for each in ordered],
         )
         return {row.entry_id: KnownEntry(row.active, row.valid_until_ms) for row in rows}
 
@@ -249,28 +244,38 @@ class Store:
             {"alert_id": alert_id, "fold_key": fold_key, "until_ms": until_ms},
         )
 
-    async def workloads(self, available: Sequence[Candidate]) -> dict[str, Workload]:
-        """What each of these units has in hand, and what it was given this shift."""
+    async def workloads(
+        self, available: Sequence[Candidate], *, seen_within_seconds: int
+    ) -> tuple[dict[str, Workload], frozenset[str]]:
+        """What each of these units has in hand, and what it was given this shift; and which of them have a
+        terminal that push has seen lately."""
         rows = await self._rows(
             "SELECT u AS unit_id, count(a.*) FILTER (WHERE a.status IN ('offered', 'delivered', 'accepted') "
             "AND alert.status IN ('dispatching', 'accepted', 'escalated')) AS live, "
-            "count(a.*) FILTER (WHERE a.offered_at_ms >= f) AS this_shift "
+            "count(a.*) FILTER (WHERE a.offered_at_ms >= f) AS this_shift, "
+            "EXISTS (SELECT FROM connection WHERE unit_id = u AND seen_at > clock_timestamp() - "
+            "CAST(:seconds AS integer) * interval '1 second') AS reachable "
             "FROM unnest(CAST(:units AS text[]), CAST(:froms AS bigint[])) AS given (u, f) "
             "LEFT JOIN assignment AS a ON a.unit_id = u AND a.offered_at_ms >= f - 86400000 "
             "LEFT JOIN alert ON alert.alert_id = a.alert_id GROUP BY u",
             units=[each.unit.unit_id for each in available],
             froms=[each.shift.from_ms for each in available],
+            seconds=seen_within_seconds,
         )
-        return {row.unit_id: Workload(row.live, row.this_shift) for row in rows}
+        loads = {row.unit_id: Workload(row.live, row.this_shift) for row in rows}
+        return loads, frozenset(row.unit_id for row in rows if row.reachable)
 
-    async def reachable_units(self, within_seconds: int) -> frozenset[str]:
-        """Units with a terminal that push has seen lately."""
-        rows = await self._rows(
-            "SELECT DISTINCT unit_id FROM connection "
-            "WHERE seen_at > clock_timestamp() - CAST(:seconds AS integer) * interval '1 second'",
-            seconds=within_seconds,
+    async def is_reachable(self, unit_id: str, *, seen_within_seconds: int) -> bool:
+        """Whether the unit has a terminal that push has seen lately."""
+        return bool(
+            await self.connection.scalar(
+                sql(
+                    "SELECT EXISTS (SELECT FROM connection WHERE unit_id = :unit_id AND seen_at > "
+                    "clock_timestamp() - CAST(:seconds AS integer) * interval '1 second')"
+                ),
+                {"unit_id": unit_id, "seconds": seen_within_seconds},
+            )
         )
-        return frozenset(row.unit_id for row in rows)
 
     async def insert_sealings(self, sealings: Sequence[NewSealing]) -> None:
         """Leased to this instance, which begins at once; the next attempt is anybody's."""

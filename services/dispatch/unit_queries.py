@@ -43,8 +43,7 @@ class UnitQueries:
                 raise NotFound("alert_id", "an alert that exists")
             facts = stored.facts
             everybody = self._on_shift(now_ms)
-            loads = await store.workloads(everybody)
-            reachable = await store.reachable_units(REACHABLE_SECONDS)
+            loads, reachable = await store.workloads(everybody, seen_within_seconds=REACHABLE_SECONDS)
         fitting = {
             each.unit.unit_id
             for each in candidates(
@@ -82,10 +81,10 @@ class UnitQueries:
             now_ms = await store.now_ms()
             units = sorted(self._fleet.units(now_ms), key=lambda each: each.unit_id)
             # Without a shift nothing is counted for it.
-            loads = await store.workloads(
-                [Candidate(each, each.shift_at(now_ms) or ShiftTime(now_ms, now_ms)) for each in units]
+            loads, reachable = await store.workloads(
+                [Candidate(each, each.shift_at(now_ms) or ShiftTime(now_ms, now_ms)) for each in units],
+                seen_within_seconds=REACHABLE_SECONDS,
             )
-            reachable = await store.reachable_units(REACHABLE_SECONDS)
         return alert_pb2.LocateUnitsResponse(
             units=[
                 self._located(

@@ -56,6 +56,7 @@ class Work:
         self._surroundings = surroundings
         self._facts: dict[str, Facts] = {}
         self._alerts: dict[str, domain.Alert] = {}
+        self._stored: dict[str, domain.Alert] = {}
         self._new: list[str] = []
         self._changed: dict[str, None] = {}
         self._events: list[domain.Event] = []
@@ -64,8 +65,8 @@ class Work:
         self._sealings: list[NewSealing] = []
         self._deadlines: dict[tuple[str, int], Waiting] = {}
         self._confirmed: list[str] = []
-        self._reachable: frozenset[str] | None = None
         self._workloads: dict[str, Workload] = {}
+        self._reachable: dict[str, bool] = {}
         self._taken: list[spans.Taken] = []
         self.answered: spans.Answered | None = None
         """The span of the terminal's command that this work is about."""
@@ -76,6 +77,7 @@ class Work:
         """Works on this alert, which is locked; returns it as it is now in this unit of work."""
         alert_id = stored.alert.alert_id
         self._facts.setdefault(alert_id, stored.facts)
+        self._stored.setdefault(alert_id, stored.alert)
         return self._alerts.setdefault(alert_id, stored.alert)
 
     async def load(self, alert_id: str) -> domain.Alert | None:
@@ -153,11 +155,6 @@ class Work:
         """What of this work has to be sealed, leased to this instance once it is committed."""
         return tuple(self._sealings)
 
-    async def is_reachable(self, unit_id: str) -> bool:
-        if self._reachable is None:
-            self._reachable = await self.store.reachable_units(REACHABLE_SECONDS)
-        return unit_id in self._reachable
-
     async def seek_unit(self, alert_id: str) -> domain.Alert:
         """Offers the alert to the nearest unit that fits and was not asked yet, else escalates it (C18)."""
         alert, facts = self._alerts[alert_id], self._facts[alert_id]
@@ -173,7 +170,9 @@ class Work:
         )
         unknown = [each for each in available if each.unit.unit_id not in self._workloads]
         if unknown:
-            self._workloads.update(await self.store.workloads(unknown))
+            loads, reachable = await self.store.workloads(unknown, seen_within_seconds=REACHABLE_SECONDS)
+            self._workloads.update(loads)
+            self._reachable.update((each, each in reachable) for each in loads)
         route = choose(
             available,
             place=facts.place,
@@ -197,12 +196,16 @@ class Work:
     ) -> domain.Alert:
         """Offers the alert to this unit."""
         alert = self._alerts[alert_id]
+        if unit_id not in self._reachable:
+            self._reachable[unit_id] = await self.store.is_reachable(
+                unit_id, seen_within_seconds=REACHABLE_SECONDS
+            )
         change = alert_life.offer(
             alert,
             assignment_id=f"{alert_id}-{len(alert.assignments) + 1}",
             unit_id=unit_id,
             reasons=why,
-            reachable=await self.is_reachable(unit_id),
+            reachable=self._reachable[unit_id],
             actor=actor,
             now_ms=self.now_ms,
         )
@@ -226,7 +229,7 @@ class Work:
         await self.store.update_alerts([each for each in changed if each.alert_id not in set(self._new)])
         await self.store.insert_sightings(self._sightings)
         await self.store.insert_sealings(self._sealings)
-        await self.store.put_assignments(changed)
+        await self.store.put_assignments([each for each in changed if self._has_other_assignments(each)])
         times = self._surroundings.times
         await self.store.insert_deadlines(
             [
@@ -237,6 +240,11 @@ class Work:
         for alert_id in self._confirmed:
             await self.store.confirm_sightings(alert_id, self._alerts[alert_id].pending)
         await self._publish()
+
+    def _has_other_assignments(self, alert: domain.Alert) -> bool:
+        """Whether they are not those that the database has."""
+        stored = self._stored.get(alert.alert_id)
+        return alert.assignments != (stored.assignments if stored is not None else ())
 
     async def _publish(self) -> None:
         if not self._events:
