@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from alerthub.domain.errors import Retry
 
+_NICENESS = 10
+"""A password takes a tenth of a second of a core, of several cores at once: whatever an alert waits for goes
+first."""
 FIRST_PASSWORD_BYTES = 15
 """120 random bits: a first password is typed once or twice."""
 
@@ -25,12 +32,17 @@ def first_password() -> str:
             return password
 
 
+Result = TypeVar("Result")
+
+
 class Passwords:
     """Hashes and verifies. An unknown account costs as much as a known one."""
 
     def __init__(self, *, concurrency: int, queue: int, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
         self._slots = asyncio.Semaphore(concurrency)
+        # Linux has a niceness for each thread, and argon2's own threads inherit it.
+        self._threads = ThreadPoolExecutor(concurrency, "passwords", initializer=partial(os.nice, _NICENESS))
         self._queue = queue
         self._waiting = 0
         # Nobody knows its password; it is what the password for an unknown account is held against.
@@ -38,7 +50,7 @@ class Passwords:
 
     async def hash(self, password: str) -> str:
         """The text to keep of a password."""
-        return await asyncio.to_thread(self._hasher.hash, password)
+        return await self._aside(partial(self._hasher.hash, password))
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -60,8 +72,11 @@ class Passwords:
 
     async def matches(self, kept: str | None, password: str) -> bool:
         """Whether `password` is the one that `kept` was made of; None takes as long and is False."""
-        verified = await asyncio.to_thread(self._verify, kept or self._nobody, password)
+        verified = await self._aside(partial(self._verify, kept or self._nobody, password))
         return verified and kept is not None
+
+    async def _aside(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _verify(self, kept: str, password: str) -> bool:
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from typing import Any
 
 import pytest
@@ -14,15 +16,22 @@ from services.registry.passwords import Passwords, first_password
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
+def _niceness() -> int:
+    """Of the thread that asks."""
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+
 class CountingHasher(PasswordHasher):
     """Quick, and remembers what it was held against."""
 
     def __init__(self) -> None:
         super().__init__(time_cost=1, memory_cost=8, parallelism=1)
         self.verified: list[str] = []
+        self.niceness: list[int] = []
 
     def verify(self, hash: Any, password: Any) -> Any:  # noqa: A002 - argon2's own name
         self.verified.append(str(hash))
+        self.niceness.append(_niceness())
         return super().verify(hash, password)
 
 
@@ -41,6 +50,15 @@ async def test_an_unknown_account_costs_as_much_as_a_known_one() -> None:
     await passwords.matches(kept, "the password")
     unknown, known = hasher.verified
     assert unknown.rpartition("$")[0].rpartition("$")[0] == known.rpartition("$")[0].rpartition("$")[0]
+
+
+async def test_verifying_gives_way_to_what_an_alert_waits_for() -> None:
+    before = _niceness()
+    hasher = CountingHasher()
+    passwords = Passwords(concurrency=1, queue=1, hasher=hasher)
+    await passwords.matches(await passwords.hash("the password"), "the password")
+    assert hasher.niceness == [before + 10]
+    assert _niceness() == before
 
 
 async def test_what_is_no_hash_matches_nothing() -> None:
