@@ -144,9 +144,7 @@ class AlertEventTail:
 
     async def _run(self) -> None:
         while True:
-            consumer = kafka.consumer(
-                self._settings, group_id=None, client_id=self._client_id, fetch_max_wait_ms=100
-            )
+            consumer = kafka.consumer(self._settings, group_id=None, client_id=self._client_id)
             try:
                 await consumer.start()
                 await self._begin(consumer)

@@ -113,7 +113,6 @@ def consumer(
         "heartbeat_interval_ms": 3_000,
         "rebalance_timeout_ms": 30_000,
         "max_poll_interval_ms": 300_000,
-        "fetch_max_wait_ms": 250,
         "fetch_max_bytes": 16 * 1_024 * 1_024,
         "max_partition_fetch_bytes": 4 * 1_024 * 1_024,
     }

@@ -185,11 +185,7 @@ class RaisedConsumer:
     async def _run(self) -> None:
         while True:
             consumer = kafka.consumer(
-                self._settings,
-                group_id=_group_of(self._topic),
-                client_id=self._client_id,
-                # A raised alert must not wait for others.
-                fetch_max_wait_ms=100,
+                self._settings, group_id=_group_of(self._topic), client_id=self._client_id
             )
             consumer.subscribe([self._topic], listener=_Assigned(consumer, self._lost, self._again))
             try:
