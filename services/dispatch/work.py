@@ -57,6 +57,7 @@ class Work:
         self._facts: dict[str, Facts] = {}
         self._alerts: dict[str, domain.Alert] = {}
         self._stored: dict[str, domain.Alert] = {}
+        """As the database has them."""
         self._new: list[str] = []
         self._changed: dict[str, None] = {}
         self._events: list[domain.Event] = []
