@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -32,9 +31,6 @@ def first_password() -> str:
             return password
 
 
-Result = TypeVar("Result")
-
-
 class Passwords:
     """Hashes and verifies. An unknown account costs as much as a known one."""
 
@@ -50,7 +46,7 @@ class Passwords:
 
     async def hash(self, password: str) -> str:
         """The text to keep of a password."""
-        return await self._aside(partial(self._hasher.hash, password))
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._hasher.hash, password)
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -72,11 +68,10 @@ class Passwords:
 
     async def matches(self, kept: str | None, password: str) -> bool:
         """Whether `password` is the one that `kept` was made of; None takes as long and is False."""
-        verified = await self._aside(partial(self._verify, kept or self._nobody, password))
+        verified = await asyncio.get_running_loop().run_in_executor(
+            self._threads, self._verify, kept or self._nobody, password
+        )
         return verified and kept is not None
-
-    async def _aside(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _verify(self, kept: str, password: str) -> bool:
         try:
