@@ -11,10 +11,10 @@ from alerthub.domain.alerts import OPEN_STATUSES, Status
 from alerthub.domain.errors import NotFound, Refuse
 from alerthub.postgres import sql, transaction
 from services.dispatch import precision, precision_floor
+from services.dispatch.rows import OPEN
 from services.dispatch.store import Store
 from services.dispatch.wire import alert_message
 
-_OPEN = sorted(status.value for status in OPEN_STATUSES)
 SNAPSHOT_PAGE = 500
 
 
@@ -74,7 +74,7 @@ class Queries:
                     "= ANY(:open) "
                     "ORDER BY alert.ordinal"
                 ),
-                {"unit_id": unit_id, "open": _OPEN},
+                {"unit_id": unit_id, "open": OPEN},
             )
             return await self._messages(connection, [row.alert_id for row in rows])
 

@@ -10,11 +10,13 @@ from sqlalchemy import text
 
 from alerthub.api.v1 import alert_pb2
 from alerthub.domain import alerts as domain
-from alerthub.domain.alerts import AssignmentStatus, OutcomeKind, Policy, Status
+from alerthub.domain.alerts import OPEN_STATUSES, AssignmentStatus, OutcomeKind, Policy, Status
 from alerthub.domain.deadlines import DeadlineKind, Waiting
 from alerthub.domain.reasons import reason_of, reasons_of
 from services.dispatch.wire import Facts
 
+OPEN = sorted(status.value for status in OPEN_STATUSES)
+"""What the column `status` says of open alerts."""
 _FACT_COLUMNS = tuple(Facts.__dataclass_fields__)
 _STATE_COLUMNS = (
     "version",

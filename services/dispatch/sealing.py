@@ -19,7 +19,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from alerthub import loops
 from alerthub.api.v1 import watchlist_pb2, watchlist_pb2_grpc
 from alerthub.domain import alert_life
-from alerthub.domain.alerts import OPEN_STATUSES
 from alerthub.domain.errors import NotFound, Refuse, Retry
 from alerthub.domain.reasons import Reason, reason_of
 from alerthub.domain.resources import NO_TEXT, LocalizedText
@@ -28,7 +27,7 @@ from alerthub.grpc_errors import error_of
 from alerthub.postgres import reading, sql, transaction
 from alerthub.telemetry import logger
 from services.dispatch.metrics import SEALINGS
-from services.dispatch.rows import NewSealing
+from services.dispatch.rows import OPEN, NewSealing
 from services.dispatch.store import SEALING_LEASE_SECONDS
 from services.dispatch.work import ACTOR, Surroundings, working
 
@@ -38,7 +37,6 @@ _MAXIMUM_BACKOFF_SECONDS = 30
 _AT_ONCE = 8
 _MOST_UNDER_WAY = 64
 _IDLE_SECONDS = 0.5
-_OPEN = sorted(status.value for status in OPEN_STATUSES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +288,7 @@ class Sealing:
         async with reading(self._database) as connection:
             row = (
                 await connection.execute(
-                    _NEWEST_FOR_UNIT, {"alert_id": alert_id, "unit_id": unit_id, "open": _OPEN}
+                    _NEWEST_FOR_UNIT, {"alert_id": alert_id, "unit_id": unit_id, "open": OPEN}
                 )
             ).one_or_none()
         if row is None:

@@ -34,6 +34,9 @@ from services.dispatch.wire import NEWEST_SIGHTINGS
 SEALING_LEASE_SECONDS = 10
 """Whoever attempts to seal evidence has so long before another may; three times an attempt's timeout."""
 
+REACHABLE_SECONDS = 15
+"""Push reports every few seconds: a terminal that it has not named for this long is not reachable."""
+
 
 class Store:
     """Reads and writes within the transaction of `connection`."""
@@ -244,9 +247,7 @@ class Store:
             {"alert_id": alert_id, "fold_key": fold_key, "until_ms": until_ms},
         )
 
-    async def workloads(
-        self, available: Sequence[Candidate], *, seen_within_seconds: int
-    ) -> tuple[dict[str, Workload], frozenset[str]]:
+    async def workloads(self, available: Sequence[Candidate]) -> tuple[dict[str, Workload], frozenset[str]]:
         """What each of these units has in hand, and what it was given this shift; and which of them have a
         terminal that push has seen lately."""
         rows = await self._rows(
@@ -260,12 +261,12 @@ class Store:
             "LEFT JOIN alert ON alert.alert_id = a.alert_id GROUP BY u",
             units=[each.unit.unit_id for each in available],
             froms=[each.shift.from_ms for each in available],
-            seconds=seen_within_seconds,
+            seconds=REACHABLE_SECONDS,
         )
         loads = {row.unit_id: Workload(row.live, row.this_shift) for row in rows}
         return loads, frozenset(row.unit_id for row in rows if row.reachable)
 
-    async def is_reachable(self, unit_id: str, *, seen_within_seconds: int) -> bool:
+    async def is_reachable(self, unit_id: str) -> bool:
         """Whether the unit has a terminal that push has seen lately."""
         return bool(
             await self.connection.scalar(
@@ -273,7 +274,7 @@ class Store:
                     "SELECT EXISTS (SELECT FROM connection WHERE unit_id = :unit_id AND seen_at > "
                     "clock_timestamp() - CAST(:seconds AS integer) * interval '1 second')"
                 ),
-                {"unit_id": unit_id, "seconds": seen_within_seconds},
+                {"unit_id": unit_id, "seconds": REACHABLE_SECONDS},
             )
         )
 

@@ -20,7 +20,6 @@ from alerthub.domain.routing import (
 from alerthub.postgres import transaction
 from services.dispatch.fleet import Fleet
 from services.dispatch.store import Store
-from services.dispatch.work import REACHABLE_SECONDS
 
 MAXIMUM_RANKED = 50
 """Of several hundred units, those that anybody would look at."""
@@ -43,7 +42,7 @@ class UnitQueries:
                 raise NotFound("alert_id", "an alert that exists")
             facts = stored.facts
             everybody = self._on_shift(now_ms)
-            loads, reachable = await store.workloads(everybody, seen_within_seconds=REACHABLE_SECONDS)
+            loads, reachable = await store.workloads(everybody)
         fitting = {
             each.unit.unit_id
             for each in candidates(
@@ -83,7 +82,6 @@ class UnitQueries:
             # Without a shift nothing is counted for it.
             loads, reachable = await store.workloads(
                 [Candidate(each, each.shift_at(now_ms) or ShiftTime(now_ms, now_ms)) for each in units],
-                seen_within_seconds=REACHABLE_SECONDS,
             )
         return alert_pb2.LocateUnitsResponse(
             units=[

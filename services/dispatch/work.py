@@ -33,8 +33,6 @@ from services.dispatch.store import Store
 from services.dispatch.wire import NEWEST_SIGHTINGS, Facts, alert_message, event_message
 
 ACTOR = "service:dispatch"
-REACHABLE_SECONDS = 15
-"""Push reports every few seconds: a terminal that it has not named for this long is not reachable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +169,7 @@ class Work:
         )
         unknown = [each for each in available if each.unit.unit_id not in self._workloads]
         if unknown:
-            loads, reachable = await self.store.workloads(unknown, seen_within_seconds=REACHABLE_SECONDS)
+            loads, reachable = await self.store.workloads(unknown)
             self._workloads.update(loads)
             self._reachable.update((each, each in reachable) for each in loads)
         route = choose(
@@ -198,9 +196,7 @@ class Work:
         """Offers the alert to this unit."""
         alert = self._alerts[alert_id]
         if unit_id not in self._reachable:
-            self._reachable[unit_id] = await self.store.is_reachable(
-                unit_id, seen_within_seconds=REACHABLE_SECONDS
-            )
+            self._reachable[unit_id] = await self.store.is_reachable(unit_id)
         change = alert_life.offer(
             alert,
             assignment_id=f"{alert_id}-{len(alert.assignments) + 1}",
