@@ -191,7 +191,7 @@ def test_a_page_without_its_stream_says_so_loudly_until_it_has_it_again(
     assert "NOT LIVE" in desk.text(".top-state")
     assert desk.count(".state-watching") == 0
     office.wake_console()
-    # A console that slept longer than a watermark holds says "not watching" until it has heard the correlators.
+    # One that slept longer than a watermark holds is "not watching" until it has heard the correlators.
     desk.waits_for(".live:not(.live-not)", seconds=30)
     desk.waits_for(".state-watching")
     desk.waits_for(".banner-loud", state="hidden")
