@@ -77,8 +77,8 @@ class CompactedReplica:
         self._on_batch = on_batch
         self._now_ms = now_ms
         self._task: asyncio.Task[None] | None = None
+        # By partition; 0 for one that had none.
         self._bookmarks: dict[int, int] = {}
-        self._partitions: frozenset[int] = frozenset()
         self._ends: dict[TopicPartition, int] = {}
         self._newest_offsets: dict[int, int] = {}
         self._changed = asyncio.Event()
@@ -113,9 +113,7 @@ class CompactedReplica:
 
     def bookmark_ms(self) -> int:
         """The time up to which everything committed is applied; 0 before every partition had a bookmark."""
-        if not self._partitions or self._partitions - self._bookmarks.keys():
-            return 0
-        return min(self._bookmarks[partition] for partition in self._partitions)
+        return min(self._bookmarks.values(), default=0)
 
     def bookmark_age_ms(self) -> int:
         """Milliseconds since the newest bookmark of the partition that has waited longest."""
@@ -180,7 +178,7 @@ class CompactedReplica:
                 await consumer.start()
                 assigned = consumer.assignment()
                 if assigned:
-                    self._partitions = frozenset(partition.partition for partition in assigned)
+                    self._bookmarks = {each.partition: 0 for each in assigned} | self._bookmarks
                     self._ends = await consumer.end_offsets(list(assigned))
                     return consumer
             except (KafkaError, OSError, TimeoutError) as error:

@@ -52,10 +52,9 @@ def check_authorisation(authorisations: Iterable[Authorisation], *, now_ms: int)
         and one.purpose
         and one.categories
     ]
-    if not valid:
-        return None
-    best = min(valid, key=lambda one: (-len(one.categories), -one.valid_until_ms, one.authorisation_id))
-    return best.authorisation_id
+    if len(valid) > 1:
+        valid.sort(key=lambda one: (-len(one.categories), -one.valid_until_ms, one.authorisation_id))
+    return valid[0].authorisation_id if valid else None
 
 
 def effective_class(registered: AuthenticationClass, used: AuthenticationClass) -> AuthenticationClass:

@@ -62,7 +62,7 @@ def replica_at(now_ms: list[int]) -> CompactedReplica:
         KafkaSettings(), "watchlist", client_id="t", apply=lambda _, __: None, now_ms=lambda: now_ms[0]
     )
     replica.caught_up = True
-    replica._partitions = frozenset({0})
+    replica._bookmarks = {0: 0}
     return replica
 
 
