@@ -110,6 +110,7 @@ def print_alert(found: alert_pb2.GetAlertResponse) -> None:
         else "",
         "rejected": alert.rejected_reason,
         "cancelled": in_both(alert.cancelled_reason_chinese, alert.cancelled_reason),
+        "nobody left to ask": in_both(alert.escalated_reason_chinese, alert.escalated_reason),
         "outcome": alert_pb2.Outcome.Name(alert.outcome).removeprefix("OUTCOME_").lower()
         if alert.outcome
         else "",

@@ -255,7 +255,14 @@ def escalate(alert: Alert, *, reason: LocalizedText, actor: str, now_ms: int) ->
     _confirmed_where_needed(alert)
     reached = any(assignment.delivered_at_ms for assignment in alert.assignments)
     return _changed(
-        replace(alert, status=Status.ESCALATED, waiting=None, call_by_radio=not reached),
+        replace(
+            alert,
+            status=Status.ESCALATED,
+            waiting=None,
+            call_by_radio=not reached,
+            escalated_at_ms=now_ms,
+            escalated_reason=reason,
+        ),
         EventKind.ESCALATED,
         actor,
         now_ms,

@@ -107,7 +107,8 @@ class Assignment:
 @dataclass(frozen=True, slots=True)
 class Alert:
     """What deciding needs of an alert. `pending` are the versions that added sightings which still need a
-    confirmation of their own (C6); `has_picture` is about the sighting on which the alert stands."""
+    confirmation of their own (C6); `has_picture` is about the sighting on which the alert stands. When and
+    why it was last escalated stays with it when a unit is sent after all."""
 
     alert_id: str
     version: int
@@ -122,6 +123,8 @@ class Alert:
     confirmed_at_ms: int = 0
     rejected_reason: str = ""
     cancelled_reason: LocalizedText = NO_TEXT
+    escalated_at_ms: int = 0
+    escalated_reason: LocalizedText = NO_TEXT
     outcome: OutcomeKind | None = None
     closed_at_ms: int = 0
     call_by_radio: bool = False

@@ -137,7 +137,8 @@ def none_left(asked: int) -> LocalizedText:
     if not asked:
         return Reason.NONE_ON_SHIFT.value
     return LocalizedText(
-        f"已询问 {asked} 个单位，无其他合适单位", f"{asked} units were asked, and no other fits"
+        f"已询问 {asked} 个单位，均未接警，无其他合适单位",
+        f"{asked} units were asked, none has it, and no other fits",
     )
 
 

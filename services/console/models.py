@@ -205,6 +205,10 @@ class AlertCard(Answer):
     rejected_reason: str
     cancelled_reason: str
     cancelled_reason_chinese: str
+    escalated_reason: str
+    """Why nobody was left to ask, when it was last so; empty: it never was, or an earlier release escalated
+    it."""
+    escalated_reason_chinese: str
     sightings: list[Sighting]
     """Newest first; at most 20."""
     assignments: list[Assignment]

@@ -127,6 +127,8 @@ def card_of(
         rejected_reason=alert.rejected_reason,
         cancelled_reason=alert.cancelled_reason,
         cancelled_reason_chinese=alert.cancelled_reason_chinese,
+        escalated_reason=alert.escalated_reason,
+        escalated_reason_chinese=alert.escalated_reason_chinese,
         sightings=[_sighting_of(each) for each in reversed(alert.sightings)],
         assignments=[_assignment_of(each) for each in alert.assignments],
         life=life_of(alert),
@@ -277,6 +279,8 @@ def life_of(alert: alert_pb2.Alert) -> list[models.LifeEvent]:
         answered = _ANSWERS.get(_ASSIGNMENTS.get(assignment.status, vocabulary.AssignmentStatus.OFFERED))
         if answered is not None:
             note(assignment.answered_at_ms, answered, unit, assignment.officer)
+    nobody = (alert.escalated_reason, alert.escalated_reason_chinese)
+    note(alert.escalated_at_ms, LifeEventKind.ESCALATED, "", *nobody)
     end = _ENDS.get(STATUSES.get(alert.status, vocabulary.AlertStatus.DISPATCHING))
     if end is not None:
         why = alert.rejected_reason or alert.cancelled_reason

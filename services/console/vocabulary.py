@@ -101,6 +101,7 @@ class LifeEventKind(StrEnum):
     DECLINED = "declined"
     TIMED_OUT = "timed_out"
     SUPERSEDED = "superseded"
+    ESCALATED = "escalated"
     CLOSED = "closed"
     REJECTED = "rejected"
     CANCELLED = "cancelled"

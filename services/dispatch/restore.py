@@ -20,6 +20,7 @@ from alerthub.domain.alert_life import cancel
 from alerthub.domain.alert_restore import after_restore
 from alerthub.domain.canary import is_canary
 from alerthub.domain.reasons import Reason, reason_of, reasons_of
+from alerthub.domain.resources import LocalizedText
 from alerthub.evidence import EvidenceStore
 from alerthub.postgres import sql, transaction
 from alerthub.replica import CompactedReplica, read_to_end
@@ -201,6 +202,8 @@ def _alert(message: alert_pb2.Alert, stored: StoredAlert | None) -> domain.Alert
         confirmed_at_ms=message.confirmed_at_ms,
         rejected_reason=message.rejected_reason,
         cancelled_reason=reason_of(message.cancelled_reason),
+        escalated_at_ms=message.escalated_at_ms,
+        escalated_reason=LocalizedText(message.escalated_reason_chinese, message.escalated_reason),
         outcome=OUTCOME_OF_WIRE.get(message.outcome),
         closed_at_ms=message.closed_at_ms,
         call_by_radio=message.call_by_radio,

@@ -13,6 +13,7 @@ from alerthub.domain import alerts as domain
 from alerthub.domain.alerts import OPEN_STATUSES, AssignmentStatus, OutcomeKind, Policy, Status
 from alerthub.domain.deadlines import DeadlineKind, Waiting
 from alerthub.domain.reasons import reason_of, reasons_of
+from alerthub.domain.resources import LocalizedText
 from services.dispatch.wire import Facts
 
 OPEN = sorted(status.value for status in OPEN_STATUSES)
@@ -28,6 +29,9 @@ _STATE_COLUMNS = (
     "confirmed_at_ms",
     "rejected_reason",
     "cancelled_reason",
+    "escalated_at_ms",
+    "escalated_reason",
+    "escalated_reason_chinese",
     "outcome",
     "closed_at_ms",
     "call_by_radio",
@@ -129,6 +133,9 @@ def _state_values(alert: domain.Alert) -> dict[str, Any]:
         "confirmed_at_ms": alert.confirmed_at_ms,
         "rejected_reason": alert.rejected_reason,
         "cancelled_reason": alert.cancelled_reason.english,
+        "escalated_at_ms": alert.escalated_at_ms,
+        "escalated_reason": alert.escalated_reason.english,
+        "escalated_reason_chinese": alert.escalated_reason.chinese,
         "outcome": alert.outcome.value if alert.outcome else None,
         "closed_at_ms": alert.closed_at_ms,
         "call_by_radio": alert.call_by_radio,
@@ -198,6 +205,8 @@ def stored_alert(row: Any, assignments: Sequence[domain.Assignment]) -> StoredAl
         confirmed_at_ms=row.confirmed_at_ms,
         rejected_reason=row.rejected_reason,
         cancelled_reason=reason_of(row.cancelled_reason),
+        escalated_at_ms=row.escalated_at_ms,
+        escalated_reason=LocalizedText(row.escalated_reason_chinese, row.escalated_reason),
         outcome=OutcomeKind(row.outcome) if row.outcome else None,
         closed_at_ms=row.closed_at_ms,
         call_by_radio=row.call_by_radio,

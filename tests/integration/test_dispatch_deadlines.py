@@ -115,6 +115,7 @@ class TestDeadlines:
         alert = await hub.alert(alert_id, lambda each: each.status == ESCALATED)
         assert alert.assignments[1].delivered_at_ms > 0
         assert not alert.call_by_radio
+        assert alert.escalated_reason_chinese == "已询问 2 个单位，均未接警，无其他合适单位"
 
         # and a late acceptance makes no owner
         accept = patrol_pb2.AcceptAssignment(alert_id=alert_id, assignment_id=second.assignment_id)

@@ -179,6 +179,11 @@ async def test_an_alert_for_which_no_unit_fits_goes_to_the_supervisor_at_once(
 ) -> None:
     alert = await hub.opened(watchlist_hit(unique("entry"), jurisdiction=unique("nowhere")))
     assert (alert.status, alert.call_by_radio) == (ESCALATED, True)
+    assert alert.escalated_at_ms >= alert.opened_at_ms
+    assert (alert.escalated_reason, alert.escalated_reason_chinese) == (
+        "no unit of the kind is on shift in the jurisdiction",
+        "辖区内无该类型当班单位",
+    )
 
 
 async def test_a_supervisor_assigns_a_unit_and_notes_its_answer_by_radio(

@@ -104,6 +104,21 @@ def test_the_card_gives_the_hubs_own_sentences_in_chinese_too() -> None:
     assert (details["unit_assigned"], details["cancelled"]) == ("当班", "布控条目已失效")
 
 
+def test_the_card_says_why_nobody_was_left_to_ask_and_when() -> None:
+    alert = an_alert(
+        status=alert_pb2.ALERT_STATUS_ESCALATED,
+        escalated_at_ms=9,
+        escalated_reason="no unit fits",
+        escalated_reason_chinese="无合适单位",
+    )
+
+    card = views.card_of(alert, evidence_missing=NO_TEXT, has_evidence=False, roles=frozenset())
+
+    assert (card.escalated_reason, card.escalated_reason_chinese) == ("no unit fits", "无合适单位")
+    told = next(each for each in card.life if each.kind == "escalated")
+    assert (told.at_ms, told.detail, told.detail_chinese) == (9, "no unit fits", "无合适单位")
+
+
 async def test_the_life_of_an_alert_is_told_in_its_order(console: Console) -> None:
     opened = an_alert().opened_at_ms
     console.services.alert = an_alert(

@@ -162,6 +162,15 @@ def test_an_acceptance_after_nobody_took_it_is_superseded_too() -> None:
     assert accepted(alert).answer is Answer.SUPERSEDED
 
 
+def test_an_escalated_alert_says_when_and_why_also_once_somebody_is_sent_after_all() -> None:
+    alert = timed_out(offered(opened())).alert
+    alert = alert_life.escalate(alert, reason=Reason.NONE_ON_SHIFT.value, actor="x", now_ms=NOW + 1).alert
+    assert (alert.escalated_at_ms, alert.escalated_reason) == (NOW + 1, Reason.NONE_ON_SHIFT.value)
+
+    sent = offered(alert, "u2", 2)
+    assert (sent.escalated_at_ms, sent.escalated_reason) == (NOW + 1, Reason.NONE_ON_SHIFT.value)
+
+
 def test_another_units_assignment_is_not_there_for_a_terminal() -> None:
     with pytest.raises(NotFound):
         alert_life.accept(

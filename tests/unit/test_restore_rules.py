@@ -42,6 +42,7 @@ def test_an_alert_for_which_a_unit_was_asked_goes_to_the_supervisor() -> None:
     assert change.alert.status is Status.ESCALATED
     assert change.alert.live_assignment is None
     assert change.events[-1].reason == Reason.RESTORED.value.english
+    assert change.alert.escalated_reason == Reason.RESTORED.value
 
 
 @pytest.mark.parametrize(

@@ -540,6 +540,9 @@ class Alert(_message.Message):
     SIGHTING_COUNT_FIELD_NUMBER: _builtins.int
     SUPERVISOR_REQUIRED_FIELD_NUMBER: _builtins.int
     CANCELLED_REASON_CHINESE_FIELD_NUMBER: _builtins.int
+    ESCALATED_AT_MS_FIELD_NUMBER: _builtins.int
+    ESCALATED_REASON_FIELD_NUMBER: _builtins.int
+    ESCALATED_REASON_CHINESE_FIELD_NUMBER: _builtins.int
     alert_id: _builtins.str
     version: _builtins.int
     status: Global___AlertStatus.ValueType
@@ -570,6 +573,11 @@ class Alert(_message.Message):
     supervisor_required: _builtins.bool
     """Its rule, source or device is suspended for its precision (refusal 9): a supervisor confirms it."""
     cancelled_reason_chinese: _builtins.str
+    escalated_at_ms: _builtins.int
+    """When no unit was left to ask, last; 0: never. It stays when somebody is sent after all."""
+    escalated_reason: _builtins.str
+    """Why; both empty where an earlier release escalated it."""
+    escalated_reason_chinese: _builtins.str
     @_builtins.property
     def officer_text(self) -> _common_pb2.LocalizedText: ...
     @_builtins.property
@@ -611,10 +619,13 @@ class Alert(_message.Message):
         sighting_count: _builtins.int = ...,
         supervisor_required: _builtins.bool = ...,
         cancelled_reason_chinese: _builtins.str = ...,
+        escalated_at_ms: _builtins.int = ...,
+        escalated_reason: _builtins.str = ...,
+        escalated_reason_chinese: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["officer_text", b"officer_text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_id", b"alert_id", "assignments", b"assignments", "call_by_radio", b"call_by_radio", "cancelled_reason", b"cancelled_reason", "cancelled_reason_chinese", b"cancelled_reason_chinese", "category", b"category", "closed_at_ms", b"closed_at_ms", "confirmed_at_ms", b"confirmed_at_ms", "confirmed_by", b"confirmed_by", "district", b"district", "entry_id", b"entry_id", "entry_version", b"entry_version", "fold_key", b"fold_key", "jurisdiction", b"jurisdiction", "names_person", b"names_person", "officer_text", b"officer_text", "opened_at_ms", b"opened_at_ms", "outcome", b"outcome", "policy", b"policy", "rejected_reason", b"rejected_reason", "rule_id", b"rule_id", "rule_kind", b"rule_kind", "rule_version", b"rule_version", "severity", b"severity", "sighting_count", b"sighting_count", "sightings", b"sightings", "status", b"status", "supervisor_required", b"supervisor_required", "unit_kind", b"unit_kind", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_id", b"alert_id", "assignments", b"assignments", "call_by_radio", b"call_by_radio", "cancelled_reason", b"cancelled_reason", "cancelled_reason_chinese", b"cancelled_reason_chinese", "category", b"category", "closed_at_ms", b"closed_at_ms", "confirmed_at_ms", b"confirmed_at_ms", "confirmed_by", b"confirmed_by", "district", b"district", "entry_id", b"entry_id", "entry_version", b"entry_version", "escalated_at_ms", b"escalated_at_ms", "escalated_reason", b"escalated_reason", "escalated_reason_chinese", b"escalated_reason_chinese", "fold_key", b"fold_key", "jurisdiction", b"jurisdiction", "names_person", b"names_person", "officer_text", b"officer_text", "opened_at_ms", b"opened_at_ms", "outcome", b"outcome", "policy", b"policy", "rejected_reason", b"rejected_reason", "rule_id", b"rule_id", "rule_kind", b"rule_kind", "rule_version", b"rule_version", "severity", b"severity", "sighting_count", b"sighting_count", "sightings", b"sightings", "status", b"status", "supervisor_required", b"supervisor_required", "unit_kind", b"unit_kind", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

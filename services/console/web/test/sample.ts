@@ -70,6 +70,8 @@ export function card(change: Partial<AlertCard> = {}): AlertCard {
     rejected_reason: '',
     cancelled_reason: '',
     cancelled_reason_chinese: '',
+    escalated_reason: '',
+    escalated_reason_chinese: '',
     sightings: [sighting()],
     assignments: [],
     life: [],

@@ -337,6 +337,10 @@ export interface components {
             cancelled_reason: string;
             /** Cancelled Reason Chinese */
             cancelled_reason_chinese: string;
+            /** Escalated Reason */
+            escalated_reason: string;
+            /** Escalated Reason Chinese */
+            escalated_reason_chinese: string;
             /** Sightings */
             sightings: components["schemas"]["Sighting"][];
             /** Assignments */
@@ -559,7 +563,7 @@ export interface components {
          * LifeEventKind
          * @enum {string}
          */
-        LifeEventKind: "opened" | "sighting" | "confirmed" | "unit_assigned" | "delivered" | "accepted" | "declined" | "timed_out" | "superseded" | "closed" | "rejected" | "cancelled";
+        LifeEventKind: "opened" | "sighting" | "confirmed" | "unit_assigned" | "delivered" | "accepted" | "declined" | "timed_out" | "superseded" | "escalated" | "closed" | "rejected" | "cancelled";
         /** LocalizedText */
         LocalizedText: {
             /** Chinese */

@@ -4,7 +4,7 @@ import { useTranslation } from 'react-i18next'
 import type { AlertCard, OpenedEvidence, SessionView } from '../api/types'
 import { kindOf } from '../feed/alerts'
 import { useFeed } from '../feed/store'
-import { localized, localizedReason } from '../i18n'
+import { localized } from '../i18n'
 import { useKeys } from '../keys/keys'
 import { KindMark } from '../look/KindMark'
 import { alertName, personName, shortId } from '../look/names'
@@ -16,6 +16,7 @@ import { Decision } from './Decision'
 import { Evidence } from './Evidence'
 import { History } from './History'
 import type { Move } from './judgement'
+import { Notes } from './Notes'
 import { WhyStrip } from './WhyStrip'
 
 export interface CardProps {
@@ -112,23 +113,5 @@ function PersonBand({ card }: { card: AlertCard }): JSX.Element {
           : t('card.personConfirmed', { who: personName(card.confirmed_by), time: moment(card.confirmed_at_ms, now) })}
       </span>
     </div>
-  )
-}
-
-function Notes({ card }: { card: AlertCard }): JSX.Element | null {
-  const { t } = useTranslation()
-  const { summary } = card
-  return (
-    <>
-      {summary.supervisor_required && summary.open && <p className="note note-warn">{t('card.supervisor')}</p>}
-      {summary.call_by_radio && summary.open && <p className="note note-warn">{t('card.radio')}</p>}
-      {card.rejected_reason && <p className="note">{t('card.rejectedFor', { reason: card.rejected_reason })}</p>}
-      {card.cancelled_reason && (
-        <p className="note note-warn">
-          {t('card.cancelledFor', { reason: localizedReason(card.cancelled_reason_chinese, card.cancelled_reason) })}
-        </p>
-      )}
-      {summary.outcome !== null && <p className="note">{t('card.outcome', { outcome: t(`outcome.${summary.outcome}`) })}</p>}
-    </>
   )
 }
