@@ -12,6 +12,7 @@ from alerthub.domain import resources as domain
 from alerthub.domain.errors import Refuse
 from alerthub.domain.resource_changes import Action, Change
 from alerthub.domain.schedule import Hours, Schedule
+from alerthub.domain.texts import LocalizedText
 
 Value = TypeVar("Value", bound=Enum)
 WireEnum: TypeAlias = Any
@@ -175,8 +176,8 @@ def _require(message: Any, name: str, field: str) -> None:
         raise Refuse(f"{field}.{name}", "given")
 
 
-def _text(message: common_pb2.LocalizedText) -> domain.LocalizedText:
-    return domain.LocalizedText(message.chinese, message.english)
+def _text(message: common_pb2.LocalizedText) -> LocalizedText:
+    return LocalizedText(message.chinese, message.english)
 
 
 def _position(message: common_pb2.Position) -> domain.Position:
@@ -308,7 +309,7 @@ def _rule_to_wire(rule: domain.Rule) -> registry_pb2.Rule:
     return message
 
 
-def _text_to_wire(text: domain.LocalizedText) -> common_pb2.LocalizedText:
+def _text_to_wire(text: LocalizedText) -> common_pb2.LocalizedText:
     return common_pb2.LocalizedText(chinese=text.chinese, english=text.english)
 
 

@@ -19,12 +19,12 @@ from alerthub.domain.resources import (
     Device,
     Kind,
     LifeStatus,
-    LocalizedText,
     Position,
     Resource,
     Shift,
     Unit,
 )
+from alerthub.domain.texts import LocalizedText
 
 Choice = TypeVar("Choice", bound=Enum)
 

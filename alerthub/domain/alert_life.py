@@ -26,7 +26,7 @@ from alerthub.domain.alerts import (
 from alerthub.domain.deadlines import DeadlineKind, Waiting
 from alerthub.domain.errors import Conflict, NotAllowed, NotFound, Refuse
 from alerthub.domain.reasons import assignment_is, too_late
-from alerthub.domain.resources import LocalizedText
+from alerthub.domain.texts import LocalizedText
 
 
 def _changed(

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from alerthub.domain.deadlines import Waiting
 from alerthub.domain.errors import NotFound
-from alerthub.domain.resources import NO_TEXT, LocalizedText
+from alerthub.domain.texts import NO_TEXT, LocalizedText
 
 
 class Status(StrEnum):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from enum import Enum
 
 from alerthub.domain.alerts import AssignmentStatus, Status
-from alerthub.domain.resources import LocalizedText
+from alerthub.domain.texts import LocalizedText
 
 
 class Reason(Enum):

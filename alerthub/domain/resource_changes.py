@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from alerthub.domain.resources import Key, LocalizedText, Position, Resource, key_of
+from alerthub.domain.resources import Key, Position, Resource, key_of
+from alerthub.domain.texts import LocalizedText
 
 _SHORT_LIST = 16
 _LONGEST_TEXT = 400

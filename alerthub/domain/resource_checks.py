@@ -20,7 +20,6 @@ from alerthub.domain.resources import (
     Jurisdiction,
     Key,
     LifeStatus,
-    LocalizedText,
     Position,
     Resource,
     Rule,
@@ -33,6 +32,7 @@ from alerthub.domain.resources import (
     references_of,
 )
 from alerthub.domain.schedule import check_schedule
+from alerthub.domain.texts import LocalizedText
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _ID_EXPECTED = "1 to 64 letters, digits, dots, hyphens or underscores, the first a letter or digit"

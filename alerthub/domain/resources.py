@@ -12,6 +12,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from alerthub.domain.schedule import Schedule
+from alerthub.domain.texts import LocalizedText
 
 
 class Kind(Enum):
@@ -75,15 +76,6 @@ class Position:
 
     latitude: float
     longitude: float
-
-
-@dataclass(frozen=True, slots=True)
-class LocalizedText:
-    chinese: str = ""
-    english: str = ""
-
-
-NO_TEXT = LocalizedText()
 
 
 @dataclass(frozen=True, slots=True)

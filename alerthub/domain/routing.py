@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from alerthub.domain import reasons
 from alerthub.domain.reasons import Reason
-from alerthub.domain.resources import LocalizedText
+from alerthub.domain.texts import LocalizedText
 
 POSITION_MAXIMUM_AGE_MS = 120_000
 """An older position says nothing about where a driving unit is: it counts as being at its station (C18)."""

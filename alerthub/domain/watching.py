@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from alerthub.domain.partitioning import partition_of
 from alerthub.domain.reasons import Reason, canary_lost, partitions_silent
-from alerthub.domain.resources import NO_TEXT, LocalizedText
+from alerthub.domain.texts import NO_TEXT, LocalizedText
 
 GATEWAY_FORGOTTEN_MS = 3_600_000
 """A gateway that nobody heard for an hour was taken away, not lost."""

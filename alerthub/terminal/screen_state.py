@@ -24,7 +24,7 @@ from alerthub.api.v1.alert_pb2 import (
     AssignmentStatus,
 )
 from alerthub.api.v1.patrol_pb2 import AlertPush, HubMessage, Welcome
-from alerthub.domain.resources import NO_TEXT, LocalizedText
+from alerthub.domain.texts import NO_TEXT, LocalizedText
 
 UNCONFIRMED_AFTER_MS = 10_000
 """Two heartbeats of at most 5 s each missed: what is shown may have been withdrawn since."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from alerthub.api.v1.common_pb2 import LocalizedText
-from alerthub.domain import resources
+from alerthub.domain import texts
 
 
 class Language(Enum):
@@ -18,7 +18,7 @@ class Language(Enum):
         """The one that is not chosen."""
         return Language.ENGLISH if self is Language.CHINESE else Language.CHINESE
 
-    def of(self, text: LocalizedText | resources.LocalizedText) -> str:
+    def of(self, text: LocalizedText | texts.LocalizedText) -> str:
         """`text` in this language, or in the other where this one is empty."""
         return self.choose(chinese=text.chinese, english=text.english)
 

@@ -10,7 +10,7 @@ from alerthub.domain.canary import UNIT_KIND, is_canary
 from alerthub.domain.checklists import check_ticked
 from alerthub.domain.errors import AlertHubError, Conflict, NotAllowed, Retry
 from alerthub.domain.reasons import Reason
-from alerthub.domain.resources import NO_TEXT, LocalizedText
+from alerthub.domain.texts import NO_TEXT, LocalizedText
 from alerthub.identity import NotAuthenticatedError
 from alerthub.telemetry import logger
 from services.console import map_models, models, views, vocabulary

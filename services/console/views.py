@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from alerthub.api.v1 import access_pb2, alert_pb2, common_pb2, observation_pb2, registry_pb2
 from alerthub.domain import alerts as domain
 from alerthub.domain.checklists import Subject, checklist
-from alerthub.domain.resources import LocalizedText
+from alerthub.domain.texts import LocalizedText
 from services.console import map_models, models, vocabulary
 from services.console.vocabulary import Action, LifeEventKind
 

@@ -27,7 +27,6 @@ from alerthub.domain.resources import (
     DispatchPolicy,
     DwellParameters,
     LifeStatus,
-    LocalizedText,
     Position,
     Rule,
     RuleKind,
@@ -38,6 +37,7 @@ from alerthub.domain.resources import (
 )
 from alerthub.domain.rules.interface import ClonedPlateMatch, DwellMatch, Raised, WatchlistMatch
 from alerthub.domain.schedule import Hours, Schedule
+from alerthub.domain.texts import LocalizedText
 from alerthub.domain.versions import Version
 
 Member = TypeVar("Member")

@@ -20,7 +20,7 @@ from alerthub.domain.alert_life import cancel
 from alerthub.domain.alert_restore import after_restore
 from alerthub.domain.canary import is_canary
 from alerthub.domain.reasons import Reason, reason_of, reasons_of
-from alerthub.domain.resources import LocalizedText
+from alerthub.domain.texts import LocalizedText
 from alerthub.evidence import EvidenceStore
 from alerthub.postgres import sql, transaction
 from alerthub.replica import CompactedReplica, read_to_end

@@ -13,7 +13,7 @@ from alerthub.domain import alerts as domain
 from alerthub.domain.alerts import OPEN_STATUSES, AssignmentStatus, OutcomeKind, Policy, Status
 from alerthub.domain.deadlines import DeadlineKind, Waiting
 from alerthub.domain.reasons import reason_of, reasons_of
-from alerthub.domain.resources import LocalizedText
+from alerthub.domain.texts import LocalizedText
 from services.dispatch.wire import Facts
 
 OPEN = sorted(status.value for status in OPEN_STATUSES)

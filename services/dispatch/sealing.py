@@ -21,7 +21,7 @@ from alerthub.api.v1 import watchlist_pb2, watchlist_pb2_grpc
 from alerthub.domain import alert_life
 from alerthub.domain.errors import NotFound, Refuse, Retry
 from alerthub.domain.reasons import Reason, reason_of
-from alerthub.domain.resources import NO_TEXT, LocalizedText
+from alerthub.domain.texts import NO_TEXT, LocalizedText
 from alerthub.evidence import EvidenceStore
 from alerthub.grpc_errors import error_of
 from alerthub.postgres import reading, sql, transaction

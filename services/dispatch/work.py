@@ -21,8 +21,8 @@ from alerthub.domain.alerts import Change, EventKind
 from alerthub.domain.canary import is_canary
 from alerthub.domain.deadlines import DeadlineTimes, Waiting
 from alerthub.domain.reasons import Reason
-from alerthub.domain.resources import LocalizedText
 from alerthub.domain.routing import Workload, candidates, choose
+from alerthub.domain.texts import LocalizedText
 from alerthub.postgres import transaction
 from alerthub.tracing import Traces
 from services.dispatch import spans

@@ -9,7 +9,7 @@ import grpc
 from alerthub.api.v1 import delivery_pb2, delivery_pb2_grpc, watchlist_pb2, watchlist_pb2_grpc
 from alerthub.domain.errors import AlertHubError, Retry
 from alerthub.domain.reasons import Reason
-from alerthub.domain.resources import NO_TEXT, LocalizedText
+from alerthub.domain.texts import NO_TEXT, LocalizedText
 from alerthub.grpc_errors import error_of
 from alerthub.telemetry import logger
 from services.push.metrics import WITHOUT_WATCHLIST

@@ -16,7 +16,7 @@ from alerthub.api.v1 import alert_pb2, patrol_pb2
 from alerthub.domain.canary import is_canary
 from alerthub.domain.errors import Refuse, Retry
 from alerthub.domain.reasons import Reason
-from alerthub.domain.resources import LocalizedText
+from alerthub.domain.texts import LocalizedText
 from alerthub.identity import Caller, NotAuthenticatedError
 from alerthub.telemetry import logger
 from services.push.cards import UnconfirmedError, card_for, read_age_ms

@@ -23,7 +23,6 @@ from alerthub.domain.resources import (
     DispatchPolicy,
     DwellParameters,
     LifeStatus,
-    LocalizedText,
     Position,
     Rule,
     RuleKind,
@@ -32,6 +31,7 @@ from alerthub.domain.resources import (
     Zone,
     ZoneKind,
 )
+from alerthub.domain.texts import LocalizedText
 from alerthub.domain.versions import Version
 from alerthub.observation_batches import ReadBatch, with_index
 

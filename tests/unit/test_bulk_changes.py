@@ -20,13 +20,13 @@ from alerthub.domain.resources import (
     Key,
     Kind,
     LifeStatus,
-    LocalizedText,
     Position,
     Resource,
     Shift,
     Unit,
     key_of,
 )
+from alerthub.domain.texts import LocalizedText
 
 NOW = 1_800_000_000_000
 HOUR = 3_600_000

@@ -21,13 +21,13 @@ from alerthub.domain.resources import (
     AuthenticationClass,
     Device,
     LifeStatus,
-    LocalizedText,
     Position,
     Resource,
     Shift,
     Unit,
     key_of,
 )
+from alerthub.domain.texts import LocalizedText
 
 GCJ_02 = Reading(datum=Datum.GCJ_02)
 WGS_84 = Reading(datum=Datum.WGS_84)

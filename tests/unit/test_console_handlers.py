@@ -18,7 +18,7 @@ from console_parts import (
 )
 
 from alerthub.api.v1 import alert_pb2, common_pb2, registry_pb2
-from alerthub.domain.resources import NO_TEXT, LocalizedText
+from alerthub.domain.texts import NO_TEXT, LocalizedText
 from services.console import map_models, views
 
 ACTIVE = registry_pb2.LIFE_STATUS_ACTIVE

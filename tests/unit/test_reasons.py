@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from alerthub.domain import reasons
 from alerthub.domain.alerts import AssignmentStatus, Status
 from alerthub.domain.reasons import Reason
-from alerthub.domain.resources import LocalizedText
+from alerthub.domain.texts import LocalizedText
 
 _CHINESE = re.compile("[\u4e00-\u9fff]")
 _LEFT_OPEN = re.compile(r"[{}<>%]|None|\b(?:True|False)\b")

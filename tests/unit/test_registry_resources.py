@@ -30,7 +30,6 @@ from alerthub.domain.resources import (
     Key,
     Kind,
     LifeStatus,
-    LocalizedText,
     Position,
     Resource,
     Rule,
@@ -46,6 +45,7 @@ from alerthub.domain.resources import (
     key_of,
 )
 from alerthub.domain.schedule import Hours, Schedule
+from alerthub.domain.texts import LocalizedText
 
 NOW = 1_800_000_000_000
 HOUR = 3_600_000

@@ -19,7 +19,7 @@ from alerthub.api.v1.alert_pb2 import (
 )
 from alerthub.api.v1.patrol_pb2 import AlertPush, HubHeartbeat, HubMessage, SignedOff, Welcome
 from alerthub.api.v1.watchlist_pb2 import OpenedDetails
-from alerthub.domain.resources import LocalizedText
+from alerthub.domain.texts import LocalizedText
 from alerthub.terminal.screen_state import (
     REMEMBERED_REMOVALS,
     UNCONFIRMED_AFTER_MS,
