@@ -12,6 +12,8 @@ from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor
 
 from alerthub.api.v1 import access_pb2
+from alerthub.domain.denials import caller_must_be
+from alerthub.domain.texts import LocalizedText
 from alerthub.identity import Caller, CallerKind
 
 # These two are not ours and carry no option. Health tells a load balancer whether to send calls here;
@@ -50,12 +52,15 @@ class AccessRule:
             case CallerKind.ANONYMOUS:
                 return False
 
-    def expected(self) -> str:
-        """Who may, in words, for the refusal."""
-        who = [access_pb2.Role.Name(role) for role in sorted(self.roles)]
-        who += [f"the service {name}" for name in sorted(self.services)]
-        who += ["an enrolled terminal"] * self.terminals + ["a registered device"] * self.devices
-        return f"the caller must be {' or '.join(who)}" if who else "nobody may call this"
+    @property
+    def words(self) -> LocalizedText:
+        """Who may, for the refusal."""
+        return caller_must_be(
+            [access_pb2.Role.Name(role) for role in sorted(self.roles)],
+            sorted(self.services),
+            terminals=self.terminals,
+            devices=self.devices,
+        )
 
 
 @lru_cache(maxsize=1024)

@@ -1,17 +1,22 @@
 """Errors between Python and the wire: gRPC status codes with google.rpc details, both ways. No value is
 repeated.
+
+The status and its details are in English; what a person may read has its Chinese beside it, as the detail
+google.rpc.LocalizedMessage.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
+from alerthub.domain.denials import Denial
 from alerthub.domain.errors import (
     AlertHubError,
     Conflict,
@@ -21,10 +26,21 @@ from alerthub.domain.errors import (
     Refuse,
     Retry,
     TooOften,
+    in_words,
 )
+from alerthub.domain.texts import LocalizedText
 from alerthub.identity import NotAuthenticatedError
 
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
+CHINESE = "zh-CN"
+_UNANSWERED = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.CANCELLED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +48,25 @@ class WireError:
     """What a failed RPC tells its caller."""
 
     code: grpc.StatusCode
-    text: str
+    words: LocalizedText
     details: tuple[Message, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """In English, for the status."""
+        return self.words.english
 
     def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:
         """The google.rpc.Status for the trailer that clients read details from."""
-        if not self.details:
+        details = self.details
+        if self.words.chinese:
+            told: Message = error_details_pb2.LocalizedMessage(locale=CHINESE, message=self.words.chinese)
+            details = (*details, told)
+        if not details:
             return ()
         number: int = self.code.value[0]
         status = status_pb2.Status(code=number, message=self.text)
-        for detail in self.details:
+        for detail in details:
             packed = any_pb2.Any()
             packed.Pack(detail)
             status.details.append(packed)
@@ -62,7 +87,7 @@ def invalid(violations: Sequence[FieldViolation]) -> WireError:
     request = error_details_pb2.BadRequest()
     for violation in violations[:50]:
         request.field_violations.add(field=violation.field, description=violation.expected)
-    return WireError(grpc.StatusCode.INVALID_ARGUMENT, text, (request,))
+    return WireError(grpc.StatusCode.INVALID_ARGUMENT, in_words(text), (request,))
 
 
 _REFUSALS: tuple[tuple[type[Refuse], grpc.StatusCode], ...] = (
@@ -78,23 +103,18 @@ def wire_error(error: AlertHubError) -> WireError:
     if isinstance(error, Refuse):
         told = invalid([FieldViolation(error.field, error.expected)])
         code = next(code for kind, code in _REFUSALS if isinstance(error, kind))
-        return WireError(code, told.text, told.details)
+        return WireError(code, LocalizedText(error.words.chinese, told.text), told.details)
     if isinstance(error, TooOften):
         # Not UNAVAILABLE: channels repeat that by themselves.
         code = grpc.StatusCode.RESOURCE_EXHAUSTED
-        return WireError(code, error.reason, (_retry_info(error.after_seconds),))
+        return WireError(code, error.words, (_retry_info(error.after_seconds),))
     if isinstance(error, Retry):
-        return unavailable(error.reason, error.after_seconds)
+        return WireError(grpc.StatusCode.UNAVAILABLE, error.words, (_retry_info(error.after_seconds),))
     if isinstance(error, NotAuthenticatedError):
-        return WireError(grpc.StatusCode.UNAUTHENTICATED, error.reason)
+        return WireError(grpc.StatusCode.UNAUTHENTICATED, error.words)
     if isinstance(error, DeadLetter):
-        return WireError(grpc.StatusCode.INVALID_ARGUMENT, error.reason)
-    return WireError(grpc.StatusCode.INTERNAL, "an internal error")
-
-
-def unavailable(reason: str, after_seconds: float = 1.0) -> WireError:
-    """UNAVAILABLE with the wait that is advised."""
-    return WireError(grpc.StatusCode.UNAVAILABLE, reason, (_retry_info(after_seconds),))
+        return WireError(grpc.StatusCode.INVALID_ARGUMENT, in_words(error.reason))
+    return WireError(grpc.StatusCode.INTERNAL, Denial.INTERNAL.value)
 
 
 def _retry_info(after_seconds: float) -> Message:
@@ -111,23 +131,19 @@ def error_of(call_error: grpc.RpcError) -> AlertHubError:
     Refuse of the field `request` with its text.
     """
     code = call_error.code() if isinstance(call_error, grpc.Call | grpc.aio.AioRpcError) else None
-    text = _text(call_error)
-    if code in {
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.ABORTED,
-        grpc.StatusCode.CANCELLED,
-    }:
-        return Retry(text or "the service does not answer")
+    text, chinese = _text(call_error), _chinese(call_error)
+    if code in _UNANSWERED:
+        unexplained = Denial.NOT_ANSWERED.value
+        return Retry(LocalizedText(chinese or unexplained.chinese, text or unexplained.english))
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        return TooOften(text)
+        return TooOften(LocalizedText(chinese, text))
     if code is grpc.StatusCode.UNAUTHENTICATED:
-        return NotAuthenticatedError(text)
+        return NotAuthenticatedError(LocalizedText(chinese, text))
     violations = field_violations(call_error)
     first = violations[0] if violations else FieldViolation("request", text)
     for kind, refused in _REFUSALS:
         if code is refused:
-            return kind(first.field, first.expected)
+            return kind(first.field, LocalizedText(chinese, first.expected))
     return AlertHubError(f"{code.name if code else 'UNKNOWN'}: {text}")
 
 
@@ -135,11 +151,26 @@ def _text(call_error: grpc.RpcError) -> str:
     return (call_error.details() or "") if isinstance(call_error, grpc.Call | grpc.aio.AioRpcError) else ""
 
 
+def _chinese(call_error: grpc.RpcError) -> str:
+    """What the server said in Chinese; empty where it did not."""
+    messages = _details(call_error, error_details_pb2.LocalizedMessage)
+    return next((str(each.message) for each in messages if each.locale == CHINESE), "")
+
+
 def field_violations(call_error: grpc.RpcError) -> list[FieldViolation]:
     """The google.rpc.BadRequest violations of a failed call; empty when it carries none."""
+    return [
+        FieldViolation(violation.field, violation.description)
+        for request in _details(call_error, error_details_pb2.BadRequest)
+        for violation in request.field_violations
+    ]
+
+
+def _details(call_error: grpc.RpcError, kind: type[Message]) -> list[Any]:
+    """The details of this kind that a failed call carries."""
     if not isinstance(call_error, grpc.Call | grpc.aio.AioRpcError):
         return []
-    found: list[FieldViolation] = []
+    found: list[Any] = []
     for key, value in call_error.trailing_metadata() or ():
         if key != STATUS_DETAILS_KEY or not isinstance(value, bytes):
             continue
@@ -147,9 +178,8 @@ def field_violations(call_error: grpc.RpcError) -> list[FieldViolation]:
             details = status_pb2.Status.FromString(value).details
         except DecodeError:
             continue
-        for detail in details:
-            request = error_details_pb2.BadRequest()
-            if detail.Is(request.DESCRIPTOR):
-                detail.Unpack(request)
-                found += [FieldViolation(v.field, v.description) for v in request.field_violations]
+        for packed in details:
+            detail = kind()
+            if packed.Unpack(detail):
+                found.append(detail)
     return found

@@ -18,9 +18,10 @@ from google.protobuf.message import Message
 from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy.exc import SQLAlchemyError
 
-from alerthub.domain.errors import AlertHubError
+from alerthub.domain.denials import Denial, no_answer_within
+from alerthub.domain.errors import AlertHubError, Retry
 from alerthub.grpc_access import AccessRule, access_rule
-from alerthub.grpc_errors import WireError, invalid, unavailable, wire_error
+from alerthub.grpc_errors import WireError, invalid, wire_error
 from alerthub.grpc_validation import violations_of
 from alerthub.identity import (
     ANONYMOUS,
@@ -112,7 +113,7 @@ class HubInterceptor(grpc.aio.ServerInterceptor):
         if self._verifier is None:
             certificates = context.auth_context().get("x509_pem_cert", ())
             if len(tuple(certificates)) != 1:
-                raise NotAuthenticatedError("this listener needs a client certificate of the hub's authority")
+                raise NotAuthenticatedError(Denial.CERTIFICATE_NEEDED.value)
             found = caller_of_certificate(bytes(next(iter(certificates))))
         elif rule.anyone:
             # Signing on brings its own proof; an old token must not keep anybody from a new one.
@@ -120,12 +121,10 @@ class HubInterceptor(grpc.aio.ServerInterceptor):
         else:
             scheme, _, token = metadata.get("authorization", "").partition(" ")
             if scheme.lower() != "bearer" or not token:
-                raise NotAuthenticatedError(
-                    "a signed token is needed: sign in, then send it as a bearer token"
-                )
+                raise NotAuthenticatedError(Denial.TOKEN_NEEDED.value)
             found = self._verifier.verify(token.strip())
         if self._revocations is not None and self._revocations.is_revoked(found):
-            raise NotAuthenticatedError("this identity was revoked")
+            raise NotAuthenticatedError(Denial.IDENTITY_REVOKED.value)
         return found
 
     def validated(self, method: str, request: Message) -> Message:
@@ -136,7 +135,7 @@ class HubInterceptor(grpc.aio.ServerInterceptor):
                 raise _Told(invalid(violations))
         return request
 
-    def watch(self, caller: Caller, end: Callable[[str], None]) -> Callable[[], None]:
+    def watch(self, caller: Caller, end: Callable[[Denial], None]) -> Callable[[], None]:
         """Calls `end` with the reason when `caller` is revoked or its token runs out; returns what stops
         that.
         """
@@ -145,14 +144,12 @@ class HubInterceptor(grpc.aio.ServerInterceptor):
         if revocations is not None:
             stops.append(
                 revocations.subscribe(
-                    lambda: end("this identity was revoked") if revocations.is_revoked(caller) else None
+                    lambda: end(Denial.IDENTITY_REVOKED) if revocations.is_revoked(caller) else None
                 )
             )
         if caller.kind is CallerKind.PERSON:
             seconds = (caller.expires_at_ms - self._now_ms()) / 1000
-            timer = asyncio.get_running_loop().call_later(
-                seconds, end, "the token has expired: sign in again"
-            )
+            timer = asyncio.get_running_loop().call_later(seconds, end, Denial.TOKEN_EXPIRED)
             stops.append(timer.cancel)
 
         def stop_watching() -> None:
@@ -218,8 +215,8 @@ class _Call:
                 response = await self._behaviour(self._incoming(request), context)
         except TimeoutError:
             if deadline.expired():
-                text = f"no answer within {DEFAULT_DEADLINE_SECONDS:g} s"
-                await self._end(context, WireError(grpc.StatusCode.DEADLINE_EXCEEDED, text))
+                code, seconds = grpc.StatusCode.DEADLINE_EXCEEDED, DEFAULT_DEADLINE_SECONDS
+                await self._end(context, WireError(code, no_answer_within(seconds)))
             await self._fail(context)
         except (asyncio.CancelledError, grpc.aio.AbortError):
             self._count(context, grpc.StatusCode.CANCELLED)
@@ -233,10 +230,10 @@ class _Call:
     async def stream(self, request: Any, context: Context) -> None:
         """An RPC with a stream of responses. It ends when the caller is revoked or its token runs out."""
         task = asyncio.current_task()
-        reasons: list[str] = []
+        reasons: list[Denial] = []
         stops: list[Callable[[], None]] = []
 
-        def end(reason: str) -> None:
+        def end(reason: Denial) -> None:
             if reasons or task is None:
                 return
             reasons.append(reason)
@@ -263,7 +260,7 @@ class _Call:
                 self._count(context, grpc.StatusCode.CANCELLED)
                 raise
             task.uncancel()
-            await self._end(context, WireError(grpc.StatusCode.UNAUTHENTICATED, reasons[0]))
+            await self._end(context, WireError(grpc.StatusCode.UNAUTHENTICATED, reasons[0].value))
         except grpc.aio.AbortError:
             self._count(context, grpc.StatusCode.CANCELLED)
             raise
@@ -275,7 +272,7 @@ class _Call:
             open_streams.dec()
         self._count(context, grpc.StatusCode.OK)
 
-    async def _respond(self, request: Any, context: Context, reasons: list[str]) -> None:
+    async def _respond(self, request: Any, context: Context, reasons: list[Denial]) -> None:
         async def write(response: Any) -> None:
             # Also before: whoever writes in a task of its own may not have been stopped yet.
             require_open()
@@ -286,7 +283,7 @@ class _Call:
 
         def require_open() -> None:
             if reasons:
-                raise _Told(WireError(grpc.StatusCode.UNAUTHENTICATED, reasons[0]))
+                raise _Told(WireError(grpc.StatusCode.UNAUTHENTICATED, reasons[0].value))
 
         responses = self._behaviour(self._incoming(request), _WritingContext(context, write))
         if inspect.isawaitable(responses):
@@ -302,7 +299,7 @@ class _Call:
         caller = self._interceptor.caller(context, self._metadata, self._rule)
         if not self._rule.allows(caller):
             log.warning("rpc_not_allowed", method=self._method, caller_kind=caller.kind.value)
-            raise _Told(WireError(grpc.StatusCode.PERMISSION_DENIED, self._rule.expected()))
+            raise _Told(WireError(grpc.StatusCode.PERMISSION_DENIED, self._rule.words))
         set_current_caller(caller)
         return caller
 
@@ -321,14 +318,14 @@ class _Call:
         if isinstance(error, AlertHubError) and type(error) is not AlertHubError:
             await self._end(context, wire_error(error))
         if isinstance(error, NotImplementedError):
-            await self._end(context, WireError(grpc.StatusCode.UNIMPLEMENTED, "not served here"))
+            await self._end(context, WireError(grpc.StatusCode.UNIMPLEMENTED, Denial.NOT_SERVED.value))
         if isinstance(error, SQLAlchemyError) and is_transient(error):
-            await self._end(context, unavailable("the database does not answer"))
+            await self._end(context, wire_error(Retry(Denial.DATABASE_SILENT.value)))
         await self._fail(context)
 
     async def _fail(self, context: Context) -> NoReturn:
         log.exception("rpc_failed", method=self._method)
-        await self._end(context, WireError(grpc.StatusCode.INTERNAL, "an internal error"))
+        await self._end(context, WireError(grpc.StatusCode.INTERNAL, Denial.INTERNAL.value))
 
     async def _end(self, context: Context, error: WireError) -> NoReturn:
         self._count(context, error.code)

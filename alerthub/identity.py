@@ -24,7 +24,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from google.protobuf.message import DecodeError
 
 from alerthub.api.v1 import access_pb2, registry_pb2
-from alerthub.domain.errors import AlertHubError, DeadLetter
+from alerthub.domain.denials import Denial, token_not_for
+from alerthub.domain.errors import AlertHubError, DeadLetter, in_words
+from alerthub.domain.reasons import Reason
+from alerthub.domain.texts import LocalizedText
 
 TOKEN_LIFETIME_SECONDS = 300
 """S2: a person's token lives five minutes; a stolen one is worth no more than that."""
@@ -38,9 +41,10 @@ _TRUST_DOMAIN = "spiffe://alerthub/"
 class NotAuthenticatedError(AlertHubError):
     """The caller did not prove who it is. The reason holds nothing of what it presented."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    def __init__(self, reason: str | LocalizedText) -> None:
+        self.words = in_words(reason)
+        super().__init__(self.words.english)
+        self.reason = self.words.english
 
 
 class CallerKind(Enum):
@@ -201,7 +205,7 @@ class TokenVerifier:
         audience, not yet or no longer valid, or revoked.
         """
         if len(token) > _MAXIMUM_TOKEN_BYTES:
-            raise NotAuthenticatedError("the token is longer than any that the registry gives")
+            raise NotAuthenticatedError(Denial.TOKEN_TOO_LONG.value)
         try:
             claims = jwt.decode(
                 token,
@@ -218,16 +222,16 @@ class TokenVerifier:
             roles = frozenset(access_pb2.Role.Value(name) for name in claims["roles"])
             made_by = frozenset(str(name) for name in claims.get("made_by", ()))
         except jwt.ExpiredSignatureError:
-            raise NotAuthenticatedError("the token has expired: sign in again") from None
+            raise NotAuthenticatedError(Denial.TOKEN_EXPIRED.value) from None
         except jwt.InvalidAudienceError:
-            raise NotAuthenticatedError(f"the token is not for the audience {self._audience}") from None
+            raise NotAuthenticatedError(token_not_for(self._audience)) from None
         except (jwt.InvalidTokenError, KeyError, TypeError, ValueError):
-            raise NotAuthenticatedError("the token is not one that the registry signed") from None
+            raise NotAuthenticatedError(Denial.TOKEN_NOT_SIGNED.value) from None
         # The leeway is for a registry whose clock is ahead; it must not make the five minutes longer.
         if expires_s <= time.time():
-            raise NotAuthenticatedError("the token has expired: sign in again")
+            raise NotAuthenticatedError(Denial.TOKEN_EXPIRED.value)
         if expires_s - issued_at_ms // 1000 > TOKEN_LIFETIME_SECONDS:
-            raise NotAuthenticatedError("the token claims to live longer than five minutes")
+            raise NotAuthenticatedError(Denial.TOKEN_LIVES_TOO_LONG.value)
         caller = Caller(
             CallerKind.PERSON,
             account,
@@ -238,7 +242,7 @@ class TokenVerifier:
             made_by=made_by,
         )
         if self._revocations is not None and self._revocations.is_revoked(caller):
-            raise NotAuthenticatedError("the account was revoked")
+            raise NotAuthenticatedError(Reason.ACCOUNT_REVOKED.value)
         return caller
 
 

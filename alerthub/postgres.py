@@ -28,6 +28,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, SQLAl
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from alerthub.domain.denials import Denial
 from alerthub.domain.errors import Refuse, Retry
 from alerthub.kafka import is_loopback
 from alerthub.settings import PostgresSettings
@@ -197,13 +198,13 @@ async def _connected(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         await connection.start()
     except Exception as error:
         if is_transient(error):
-            raise Retry("the database does not answer") from None
+            raise Retry(Denial.DATABASE_SILENT.value) from None
         raise
     try:
         yield connection
     except (SQLAlchemyError, TimeoutError) as error:
         if is_transient(error):
-            raise Retry("the database did not answer, or asked to try again") from None
+            raise Retry(Denial.DATABASE_ASKS_AGAIN.value) from None
         raise
     finally:
         await connection.close()

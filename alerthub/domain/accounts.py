@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from alerthub.domain.denials import Denial, password_too_short
 from alerthub.domain.errors import Conflict, NotAllowed, Refuse
 
 ACCOUNT_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
@@ -54,11 +55,11 @@ SHORTEST_PASSWORD = 12
 def check_new_password(*, account: str, old: str, new: str) -> None:
     """Refuses a password that is no change, or that is guessed first."""
     if len(new) < SHORTEST_PASSWORD:
-        raise Refuse("new_password", f"at least {SHORTEST_PASSWORD} characters")
+        raise Refuse("new_password", password_too_short(SHORTEST_PASSWORD))
     if new == old:
-        raise Refuse("new_password", "another than the password of now")
+        raise Refuse("new_password", Denial.PASSWORD_AS_BEFORE.value)
     if (len(account) > 3 and account.lower() in new.lower()) or len(set(new)) < 5:
-        raise Refuse("new_password", "without the account's name, and at least 5 different characters")
+        raise Refuse("new_password", Denial.PASSWORD_GUESSED.value)
 
 
 SESSION_LIFE_MS = 12 * 3_600_000

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from alerthub.domain.alert_checks import assignment_of_unit, check_confirmed, check_open
 from alerthub.domain.alerts import (
     Alert,
     Answer,
@@ -24,7 +25,8 @@ from alerthub.domain.alerts import (
     Status,
 )
 from alerthub.domain.deadlines import DeadlineKind, Waiting
-from alerthub.domain.errors import Conflict, NotAllowed, NotFound, Refuse
+from alerthub.domain.denials import Denial, newest_is
+from alerthub.domain.errors import Conflict, NotAllowed, Refuse
 from alerthub.domain.reasons import assignment_is, too_late
 from alerthub.domain.texts import LocalizedText
 
@@ -54,22 +56,6 @@ def _ended(alert: Alert, status: AssignmentStatus, now_ms: int) -> tuple[Assignm
         replace(assignment, status=status, answered_at_ms=now_ms) if assignment.live else assignment
         for assignment in alert.assignments
     )
-
-
-def _open_only(alert: Alert) -> None:
-    if not alert.open:
-        raise Conflict("alert_id", f"an open alert: this one is {alert.status.value}")
-
-
-def check_seen(alert: Alert, seen_version: int) -> None:
-    """Refuses a decision on an alert that is not as the operator saw it; `seen_version` 0: as it is now."""
-    if seen_version and seen_version != alert.version:
-        raise Conflict("alert_version", f"the alert as it is now, version {alert.version}: look at it again")
-
-
-def _confirmed_where_needed(alert: Alert) -> None:
-    if (alert.names_person or alert.policy is Policy.CONFIRM_FIRST) and not alert.confirmed_by:
-        raise Conflict("alert_id", "a confirmed alert: nobody has confirmed this one")
 
 
 def effective_policy(
@@ -147,17 +133,17 @@ def confirm(alert: Alert, *, by: str, supervisor: bool, seen_version: int, now_m
     confirmation of their own. A person alert without a picture, and one whose rule, source or device is
     suspended, needs a supervisor.
     """
-    _open_only(alert)
+    check_open(alert)
     if seen_version > alert.version:
-        raise Conflict("alert_version", f"a version that exists: the newest is {alert.version}")
+        raise Conflict("alert_version", newest_is(alert.version))
     seen = seen_version or alert.version
     if not by:
-        raise NotAllowed("by", "a named person")
+        raise NotAllowed("by", Denial.NAMED_PERSON.value)
     if alert.status is Status.AWAITING_CONFIRMATION:
         if alert.names_person and not alert.has_picture and not supervisor:
-            raise NotAllowed("role", "a supervisor: this person alert has no picture to compare")
+            raise NotAllowed("role", Denial.SUPERVISOR_WITHOUT_PICTURE.value)
         if alert.supervisor_required and not supervisor:
-            raise NotAllowed("role", "a supervisor: the rule, source or device of this alert is suspended")
+            raise NotAllowed("role", Denial.SUPERVISOR_SUSPENDED.value)
         return _changed(
             replace(alert, status=Status.DISPATCHING, confirmed_by=by, confirmed_at_ms=now_ms, waiting=None),
             EventKind.CONFIRMED,
@@ -166,15 +152,15 @@ def confirm(alert: Alert, *, by: str, supervisor: bool, seen_version: int, now_m
         )
     remaining = tuple(version for version in alert.pending if version > seen)
     if remaining == alert.pending:
-        raise Conflict("alert_id", "one that waits for confirmation: this one is confirmed")
+        raise Conflict("alert_id", Denial.CONFIRMED.value)
     return _changed(replace(alert, pending=remaining), EventKind.CONFIRMED, by, now_ms)
 
 
 def reject(alert: Alert, *, by: str, reason: str, now_ms: int) -> Change:
     """The evidence does not hold. A unit that has it in hand ends it with its outcome instead."""
-    _open_only(alert)
+    check_open(alert)
     if alert.status is Status.ACCEPTED:
-        raise Conflict("alert_id", "an alert that no unit has in hand: this one ends with the unit's outcome")
+        raise Conflict("alert_id", Denial.IN_HAND.value)
     return _changed(
         replace(
             alert,
@@ -226,11 +212,11 @@ def offer(
 
     `reachable`: a terminal of the unit is connected; otherwise the card says "call by radio" (C18).
     """
-    _open_only(alert)
-    _confirmed_where_needed(alert)
+    check_open(alert)
+    check_confirmed(alert)
     live = alert.live_assignment
     if live is not None and live.unit_id == unit_id:
-        raise Conflict("unit_id", "another unit: this one has the alert already")
+        raise Conflict("unit_id", Denial.UNIT_HAS_IT.value)
     assignment = Assignment(assignment_id, unit_id, AssignmentStatus.OFFERED, now_ms, reasons=reasons)
     version = alert.version + 1
     return _changed(
@@ -252,7 +238,7 @@ def escalate(alert: Alert, *, reason: LocalizedText, actor: str, now_ms: int) ->
     """No unit is left to ask: the supervisor decides."""
     if not alert.needs_unit:
         raise Conflict("alert_id", "an alert for which a unit is sought")
-    _confirmed_where_needed(alert)
+    check_confirmed(alert)
     reached = any(assignment.delivered_at_ms for assignment in alert.assignments)
     return _changed(
         replace(
@@ -270,16 +256,9 @@ def escalate(alert: Alert, *, reason: LocalizedText, actor: str, now_ms: int) ->
     )
 
 
-def _of_unit(alert: Alert, assignment_id: str, unit_id: str) -> Assignment:
-    assignment = alert.assignment(assignment_id)
-    if assignment.unit_id != unit_id:
-        raise NotFound("assignment_id", "an assignment of this terminal's unit")
-    return assignment
-
-
 def deliver(alert: Alert, *, assignment_id: str, unit_id: str, actor: str, now_ms: int) -> Change:
     """The alert is on a screen of the unit. A repeat, or a receipt for what is over, changes nothing."""
-    assignment = _of_unit(alert, assignment_id, unit_id)
+    assignment = assignment_of_unit(alert, assignment_id, unit_id)
     if not assignment.live or not alert.open:
         return Change(alert, answer=Answer.SUPERSEDED, detail=assignment_is(assignment.status))
     if assignment.delivered_at_ms:
@@ -318,7 +297,7 @@ def accept(
     by_voice: bool = False,
 ) -> Change:
     """The unit takes it. Too late (somebody else was asked, or it is over): answered "superseded" (C14)."""
-    assignment = _of_unit(alert, assignment_id, unit_id)
+    assignment = assignment_of_unit(alert, assignment_id, unit_id)
     if not assignment.live or not alert.open:
         state = assignment.status if alert.open else alert.status
         return Change(alert, answer=Answer.SUPERSEDED, detail=too_late(state))
@@ -352,7 +331,7 @@ def decline(
     alert: Alert, *, assignment_id: str, unit_id: str, reason: str, actor: str, now_ms: int
 ) -> Change:
     """The unit cannot take it: the next one is sought. Too late: answered "superseded"."""
-    assignment = _of_unit(alert, assignment_id, unit_id)
+    assignment = assignment_of_unit(alert, assignment_id, unit_id)
     if assignment.status is AssignmentStatus.DECLINED:
         return Change(alert)
     if not assignment.live or not alert.open:
@@ -392,17 +371,17 @@ def record_outcome(
 ) -> Change:
     """What the unit found: closes the alert. On one that was cancelled under the unit, it is recorded
     only."""
-    assignment = _of_unit(alert, assignment_id, unit_id)
+    assignment = assignment_of_unit(alert, assignment_id, unit_id)
     if alert.outcome is not None:
         if alert.outcome is outcome:
             return Change(alert)
-        raise Conflict("outcome", "an alert without one: its outcome is recorded already")
+        raise Conflict("outcome", Denial.OUTCOME_RECORDED.value)
     if alert.status is Status.CANCELLED and assignment.officer:
         return _changed(replace(alert, outcome=outcome), EventKind.OUTCOME_RECORDED, actor, now_ms)
     if not alert.open or not assignment.live:
         return Change(alert, answer=Answer.SUPERSEDED, detail=assignment_is(assignment.status))
     if assignment.status is not AssignmentStatus.ACCEPTED:
-        raise Conflict("assignment_id", "an accepted assignment: accept it before its outcome")
+        raise Conflict("assignment_id", Denial.NOT_ACCEPTED.value)
     return _changed(
         replace(alert, status=Status.CLOSED, outcome=outcome, closed_at_ms=now_ms, waiting=None),
         EventKind.OUTCOME_RECORDED,

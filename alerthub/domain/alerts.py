@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from alerthub.domain.deadlines import Waiting
-from alerthub.domain.errors import NotFound
 from alerthub.domain.texts import NO_TEXT, LocalizedText
 
 
@@ -149,12 +148,6 @@ class Alert:
     @property
     def tried_units(self) -> frozenset[str]:
         return frozenset(assignment.unit_id for assignment in self.assignments)
-
-    def assignment(self, assignment_id: str) -> Assignment:
-        for assignment in self.assignments:
-            if assignment.assignment_id == assignment_id:
-                return assignment
-        raise NotFound("assignment_id", "an assignment of this alert")
 
 
 @dataclass(frozen=True, slots=True)

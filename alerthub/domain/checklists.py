@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from alerthub.domain.denials import Denial, not_ticked
 from alerthub.domain.errors import Refuse
 
 
@@ -91,9 +92,11 @@ def check_ticked(subject: Subject, ticked: Iterable[str]) -> tuple[Item, ...]:
     the list has then changed since it was shown."""
     items = checklist(subject)
     names = set(ticked)
-    missing = [each.item for each in items if each.item not in names]
+    missing = [each for each in items if each.item not in names]
     if missing:
-        raise Refuse("checklist", f"every item ticked: {', '.join(missing)} is not")
+        raise Refuse(
+            "checklist", not_ticked([each.item for each in missing], [each.chinese for each in missing])
+        )
     if names - {each.item for each in items}:
-        raise Refuse("checklist", "the items of the card as it is now: look at it again")
+        raise Refuse("checklist", Denial.CHECKLIST_CHANGED.value)
     return items

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from alerthub.domain.texts import NO_TEXT, LocalizedText
+
 
 class AlertHubError(Exception):
-    """The root of every error that this software raises on purpose."""
+    """The root of every error that this software raises on purpose.
+
+    `words` is what it says to people. Its Chinese is empty where neither an operator nor an officer meets it.
+    """
+
+    words: LocalizedText = NO_TEXT
+
+
+def in_words(said: str | LocalizedText) -> LocalizedText:
+    """What is said in English alone, or in both languages."""
+    return said if isinstance(said, LocalizedText) else LocalizedText(english=said)
 
 
 class Retry(AlertHubError):
@@ -13,9 +25,10 @@ class Retry(AlertHubError):
     `after_seconds` is the wait that the caller is advised (HTTP Retry-After).
     """
 
-    def __init__(self, reason: str, *, after_seconds: float = 1.0) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    def __init__(self, reason: str | LocalizedText, *, after_seconds: float = 1.0) -> None:
+        self.words = in_words(reason)
+        super().__init__(self.words.english)
+        self.reason = self.words.english
         self.after_seconds = after_seconds
 
 
@@ -34,14 +47,16 @@ class DeadLetter(AlertHubError):
 class Refuse(AlertHubError):
     """The request is wrong or not allowed, and changed nothing.
 
-    `field` names the input at fault in the caller's terms, `expected` says what would be accepted. Neither
-    holds the refused value (S5: errors never repeat an identifier).
+    `field` names the input at fault in the caller's terms, `expected` says what would be accepted, in
+    English; `words` has it in both languages. None holds the refused value (S5: errors never repeat an
+    identifier).
     """
 
-    def __init__(self, field: str, expected: str) -> None:
-        super().__init__(f"{field}: {expected}")
+    def __init__(self, field: str, expected: str | LocalizedText) -> None:
+        self.words = in_words(expected)
+        super().__init__(f"{field}: {self.words.english}")
         self.field = field
-        self.expected = expected
+        self.expected = self.words.english
 
 
 class NotFound(Refuse):

@@ -173,14 +173,19 @@ _STATES = {
 }
 
 
+def state_in_chinese(state: Status | AssignmentStatus) -> str:
+    """How far an alert, or a unit's part in it, has come."""
+    return _STATES[state.value]
+
+
 def too_late(state: Status | AssignmentStatus) -> LocalizedText:
     """The unit accepted what is over, or is another's, in the meantime."""
-    return LocalizedText(f"接受太迟：{_STATES[state.value]}", f"it came too late: {state.value}")
+    return LocalizedText(f"接受太迟：{state_in_chinese(state)}", f"it came too late: {state.value}")
 
 
 def assignment_is(state: AssignmentStatus) -> LocalizedText:
     """What the unit answered is about an assignment that is no longer live."""
-    return LocalizedText(f"该指派{_STATES[state.value]}", f"the assignment is {state.value}")
+    return LocalizedText(f"该指派{state_in_chinese(state)}", f"the assignment is {state.value}")
 
 
 def _kilometres(metres: float) -> str:

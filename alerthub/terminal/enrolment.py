@@ -14,6 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from alerthub.api.v1 import registry_pb2_grpc
 from alerthub.api.v1.registry_pb2 import EnrolTerminalRequest
+from alerthub.domain.denials import Denial, enrolment_silent, not_enrolled
 from alerthub.domain.errors import Conflict, NotAllowed, NotFound, Refuse, Retry
 from alerthub.terminal.session import certificate_authority
 
@@ -60,7 +61,7 @@ def load_identity(folder: Path) -> TerminalIdentity:
         terminal_id = (folder / _TERMINAL).read_text(encoding="utf-8").strip()
         unit_id = (folder / _UNIT).read_text(encoding="utf-8").strip()
     except FileNotFoundError:
-        raise NotFound("folder", f"a folder with an enrolled terminal; {folder} has none") from None
+        raise NotFound("folder", not_enrolled(str(folder))) from None
     return TerminalIdentity(terminal_id, unit_id, folder)
 
 
@@ -72,7 +73,7 @@ async def enrol(*, code: str, registry_address: str, ca_file: Path, folder: Path
     `NotAllowed`: the code is wrong, used or too old. `Retry`: no answer.
     """
     if (folder / _CERTIFICATE).exists():
-        raise Conflict("folder", "a folder without an enrolled terminal")
+        raise Conflict("folder", Denial.ENROLLED_ALREADY.value)
     key = _stored_key(folder)
     request = EnrolTerminalRequest(code=code, signing_request_pem=_signing_request(key))
     async with grpc.aio.secure_channel(registry_address, certificate_authority(ca_file)) as channel:
@@ -96,7 +97,7 @@ def _stored_key(folder: Path) -> ec.EllipticCurvePrivateKey:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
         if isinstance(key, ec.EllipticCurvePrivateKey):
             return key
-        raise Refuse("folder", "a key of this program (elliptic curve P-256)")
+        raise Refuse("folder", Denial.KEY_OF_ANOTHER.value)
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -120,8 +121,8 @@ def _refusal(error: grpc.aio.AioRpcError) -> Exception:
         grpc.StatusCode.UNKNOWN,
     )
     if error.code() in unreachable:
-        return Retry(f"the registry did not answer the enrolment: {error.code().name}")
-    return NotAllowed("code", "a one-time code of the last hour that was not used yet")
+        return Retry(enrolment_silent(error.code().name))
+    return NotAllowed("code", Denial.CODE_NOT_TAKEN.value)
 
 
 def _write(path: Path, text: str) -> None:

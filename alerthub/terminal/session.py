@@ -15,7 +15,9 @@ import grpc
 
 from alerthub.api.v1 import registry_pb2_grpc
 from alerthub.api.v1.registry_pb2 import SignInRequest
-from alerthub.domain.errors import NotAllowed, Retry
+from alerthub.domain.denials import Denial, registry_silent
+from alerthub.domain.errors import NotAllowed, Retry, TooOften
+from alerthub.grpc_errors import error_of
 
 AUDIENCE = "push"
 RENEW_BEFORE_END_MS = 90_000
@@ -63,7 +65,8 @@ class OfficerSession:
     async def token(self) -> OfficerToken:
         """A token that is good for at least a minute and a half.
 
-        `Retry`: the registry cannot be reached. `NotAllowed`: it refused the account.
+        `Retry`: the registry cannot be reached. `TooOften`: it counts too many failures here. `NotAllowed`:
+        it refused the account.
         """
         async with self._signing_in:
             held = self._token
@@ -88,8 +91,11 @@ class OfficerSession:
                 response = await stub.SignIn(request, timeout=_DEADLINE_SECONDS)
             except grpc.aio.AioRpcError as error:
                 if error.code() in _FINAL:
-                    raise NotAllowed("account", "an account and password that the registry accepts") from None
-                raise Retry(f"the registry did not answer the sign-in: {error.code().name}") from None
+                    raise NotAllowed("account", Denial.ACCOUNT_NOT_TAKEN.value) from None
+                told = error_of(error)
+                if isinstance(told, TooOften):
+                    raise told from None
+                raise Retry(registry_silent(error.code().name)) from None
         return OfficerToken(
             response.token,
             response.expires_at_ms,

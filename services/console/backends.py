@@ -11,6 +11,7 @@ from typing import TypeVar
 import grpc
 
 from alerthub.api.v1 import alert_pb2_grpc, registry_pb2, registry_pb2_grpc, watchlist_pb2_grpc
+from alerthub.domain.denials import Denial
 from alerthub.grpc import person_channel, service_channel
 from alerthub.grpc_errors import error_of
 from alerthub.identity import NotAuthenticatedError
@@ -104,10 +105,10 @@ class Backends:
             try:
                 renewed = await self._told(self._sessions.RenewToken(request, timeout=self._timeout))
             except NotAuthenticatedError:
-                session.end("the registry ended the session: sign in again")
+                session.end(Denial.SESSION_ENDED_BY_REGISTRY)
                 raise
-            if session.ended:
-                raise NotAuthenticatedError(session.ended)
+            if session.ended is not None:
+                raise NotAuthenticatedError(session.ended.value)
             token = renewed.token
             session.roles = frozenset(renewed.roles)
             session.tokens[audience] = (token, renewed.expires_at_ms)

@@ -168,15 +168,15 @@ class Feeds:
 
     def open(self, session: Session, since: str) -> Feed:
         """A stream for this session. Raises Retry where its tail is not read yet, or it has too many."""
-        if session.ended:
-            raise NotAuthenticatedError(session.ended)
+        if session.ended is not None:
+            raise NotAuthenticatedError(session.ended.value)
         waiting = self.tail.check()
         if waiting is not None:
             raise Retry(waiting)
         if sum(1 for owner, _ in self._open.values() if owner is session) >= self._per_session:
             raise Retry("this session has too many streams: close a tab", after_seconds=5)
         feed = Feed(self, session, since)
-        forget = session.on_end(lambda why: feed.end(End("session", why, signed_out=True)))
+        forget = session.on_end(lambda why: feed.end(End("session", why.value.english, signed_out=True)))
         self._open[feed] = (session, forget)
         metrics.FEEDS.set(len(self._open))
         return feed

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from alerthub.api.v1 import alert_pb2, registry_pb2, watchlist_pb2
 from alerthub.domain.canary import UNIT_KIND, is_canary
 from alerthub.domain.checklists import check_ticked
+from alerthub.domain.denials import Denial, no_evidence
 from alerthub.domain.errors import AlertHubError, Conflict, NotAllowed, Retry
 from alerthub.domain.reasons import Reason
 from alerthub.domain.texts import NO_TEXT, LocalizedText
@@ -70,7 +71,7 @@ class Handlers:
 
     async def sign_out(self, session: Session) -> None:
         """Ends it here whatever the registry says; there it ends by itself."""
-        self._sessions.end(session, "signed out")
+        self._sessions.end(session, Denial.SIGNED_OUT)
         try:
             await self._backends.close_session(session)
         except (Retry, NotAuthenticatedError):
@@ -138,7 +139,7 @@ class Handlers:
         nothing to open."""
         found = await self._alert(session, alert_id)
         if not found.sealed_details:
-            raise Conflict("alert_id", f"an alert with evidence: {found.sealed_missing_reason}")
+            raise Conflict("alert_id", no_evidence(_missing(found)))
         second = ""
         if body.second_person is not None:
             second = await self._second_token(body.second_person)
@@ -179,7 +180,7 @@ class Handlers:
             return await self._backends.token_of_second_person(person.account, person.password, "watchlist")
         except NotAuthenticatedError as error:
             # Of the other person: whoever is signed in stays so.
-            raise NotAllowed("second_person_token", error.reason) from None
+            raise NotAllowed("second_person_token", error.words) from None
 
     def picture(self, session: Session, alert_id: str) -> Picture:
         """Raises NotFound where this session has not just opened it."""

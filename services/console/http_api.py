@@ -19,6 +19,7 @@ from fastapi.security import APIKeyCookie, APIKeyHeader
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from alerthub.domain.denials import csrf_expected
 from alerthub.domain.errors import AlertHubError, NotAllowed
 from alerthub.grpc_access import access_rule
 from services.console import map_models, models, problems, vocabulary
@@ -66,7 +67,7 @@ async def _session(
     """The person's session. Whatever is not only read carries the session's CSRF token."""
     session = parts.sessions.find(cookie or "")
     if request.method not in SAFE_METHODS and not csrf_matches(session, csrf or ""):
-        raise NotAllowed(CSRF_HEADER, f"the value of the cookie {CSRF_COOKIE}")
+        raise NotAllowed(CSRF_HEADER, csrf_expected(CSRF_COOKIE))
     return session
 
 

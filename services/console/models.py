@@ -40,6 +40,7 @@ class Request(BaseModel):
 class FieldError(Answer):
     field: str
     expected: str
+    expected_chinese: str = ""
 
 
 class Problem(Answer):
@@ -49,6 +50,9 @@ class Problem(Answer):
     title: str
     status: int
     detail: str
+    """In English, with the field's name."""
+    detail_chinese: str = ""
+    """For whoever reads Chinese; empty where the hub has only English, as of an earlier release's service."""
     errors: list[FieldError] = []
 
 

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from alerthub.domain.denials import Denial
 from alerthub.domain.device_events import picture_format
 from alerthub.domain.errors import NotFound
 from services.console.sessions import Session
@@ -48,7 +49,7 @@ class OpenedPictures:
         self.sweep()
         found = self._kept.get((session, alert_id))
         if found is None:
-            raise NotFound("alert_id", "an alert whose picture this session has just opened")
+            raise NotFound("alert_id", Denial.PICTURE_NOT_OPENED.value)
         return found[1]
 
     def sweep(self) -> None:

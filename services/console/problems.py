@@ -9,7 +9,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from alerthub.domain.errors import AlertHubError, Conflict, NotAllowed, NotFound, Refuse, Retry
+from alerthub.domain.denials import Denial
+from alerthub.domain.errors import AlertHubError, Conflict, NotAllowed, NotFound, Refuse, Retry, in_words
+from alerthub.domain.texts import LocalizedText
 from alerthub.identity import NotAuthenticatedError
 from alerthub.telemetry import logger
 from services.console import metrics
@@ -42,16 +44,18 @@ def status_of(error: AlertHubError) -> HTTPStatus:
 
 def problem(
     status: HTTPStatus,
-    detail: str,
+    detail: str | LocalizedText,
     errors: Sequence[FieldError] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The answer."""
+    words = in_words(detail)
     body = Problem(
         type=f"urn:alerthub:problem:{status.phrase.lower().replace(' ', '-')}",
         title=status.phrase,
         status=status.value,
-        detail=detail,
+        detail=words.english,
+        detail_chinese=words.chinese,
         errors=list(errors),
     )
     return Response(body.model_dump_json(), status.value, headers, MEDIA_TYPE)
@@ -61,13 +65,15 @@ def problem_of(error: AlertHubError) -> Response:
     """The answer to an error that was raised on purpose."""
     status = status_of(error)
     if isinstance(error, Refuse):
-        found = FieldError(field=error.field, expected=error.expected)
-        return problem(status, f"{error.field}: expected {error.expected}", [found])
+        chinese = error.words.chinese
+        found = FieldError(field=error.field, expected=error.expected, expected_chinese=chinese)
+        english = f"{error.field}: expected {error.expected}"
+        return problem(status, LocalizedText(chinese, english), [found])
     if isinstance(error, Retry):
-        return problem(status, error.reason, headers={"retry-after": str(max(1, round(error.after_seconds)))})
+        return problem(status, error.words, headers={"retry-after": str(max(1, round(error.after_seconds)))})
     if isinstance(error, NotAuthenticatedError):
-        return problem(status, error.reason)
-    return problem(status, "an internal error")
+        return problem(status, error.words)
+    return problem(status, Denial.INTERNAL.value)
 
 
 async def answer_error(request: Request, error: Exception) -> Response:
@@ -88,12 +94,12 @@ async def answer_error(request: Request, error: Exception) -> Response:
             )
             for each in error.errors()[:20]
         ]
-        answer = problem(HTTPStatus.BAD_REQUEST, "the request is not as the interface describes it", found)
+        answer = problem(HTTPStatus.BAD_REQUEST, Denial.REQUEST_MALFORMED.value, found)
     else:
         log.error(
             "request_failed", route=route_of(request), exc_info=(type(error), error, error.__traceback__)
         )
-        answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "an internal error")
+        answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, Denial.INTERNAL.value)
     metrics.REFUSED.labels(route_of(request), str(answer.status_code)).inc()
     return answer
 

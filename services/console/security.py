@@ -9,6 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from alerthub.domain.denials import Denial
 from services.console import metrics, problems
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -72,14 +73,14 @@ class Guard:
             await send(message)
 
         if request.method not in SAFE_METHODS and not self._is_own_origin(request):
-            status, detail = HTTPStatus.FORBIDDEN, "Origin: expected the origin of this console"
+            status, denial = HTTPStatus.FORBIDDEN, Denial.OTHER_ORIGIN
         elif self._is_too_large(request):
-            status, detail = HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too large"
+            status, denial = HTTPStatus.REQUEST_ENTITY_TOO_LARGE, Denial.BODY_TOO_LARGE
         else:
             await self._app(scope, receive, send_with_headers)
             return
         metrics.REFUSED.labels("none", str(status.value)).inc()
-        await problems.problem(status, detail)(scope, receive, send_with_headers)
+        await problems.problem(status, denial.value)(scope, receive, send_with_headers)
 
     def _is_own_origin(self, request: Request) -> bool:
         """Browsers name the origin of every request that is not only read; whoever names none is refused."""

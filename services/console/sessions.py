@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from alerthub.api.v1 import access_pb2
+from alerthub.domain.denials import Denial, needs_role
 from alerthub.domain.errors import NotAllowed, Retry
 from alerthub.identity import Caller, CallerKind, NotAuthenticatedError, RevocationList
 
@@ -34,24 +35,24 @@ class Session:
     opened_at_ms: int
     expires_at_ms: int
     touched_at_ms: int
-    ended: str = ""
-    """Why it is over; empty while it is not."""
+    ended: Denial | None = None
+    """Why it is over; None while it is not."""
     tokens: dict[str, tuple[str, int]] = field(default_factory=dict, repr=False)
     """By audience: the token, and when it ends."""
-    _on_end: set[Callable[[str], None]] = field(default_factory=set, repr=False)
+    _on_end: set[Callable[[Denial], None]] = field(default_factory=set, repr=False)
 
     def require(self, roles: frozenset[RoleValue]) -> None:
         """Raises NotAllowed unless the person holds one of these roles."""
         if self.roles.isdisjoint(roles):
-            names = " or ".join(sorted(access_pb2.Role.Name(role) for role in roles)) or "nobody"
-            raise NotAllowed("session", f"a person with {names}")
+            names = sorted(access_pb2.Role.Name(role) for role in roles)
+            raise NotAllowed("session", needs_role(names))
 
-    def on_end(self, callback: Callable[[str], None]) -> Callable[[], None]:
+    def on_end(self, callback: Callable[[Denial], None]) -> Callable[[], None]:
         """Calls `callback` with the reason when the session ends; returns what takes it back."""
         self._on_end.add(callback)
         return lambda: self._on_end.discard(callback)
 
-    def end(self, reason: str) -> None:
+    def end(self, reason: Denial) -> None:
         """Ends it, once."""
         if self.ended:
             return
@@ -100,7 +101,7 @@ class Sessions:
         now = self._now_ms()
         self.sweep()
         if len(self._sessions) >= self._maximum:
-            raise Retry("too many people are signed in here", after_seconds=60)
+            raise Retry(Denial.DESKS_FULL.value, after_seconds=60)
         cookie = secrets.token_urlsafe(_SECRET_BYTES)
         session = Session(
             account,
@@ -118,7 +119,7 @@ class Sessions:
         """The session of this cookie. Raises NotAuthenticatedError where there is none in force."""
         session = self._sessions.get(_key(cookie)) if cookie else None
         if session is None or self._ended(session):
-            raise NotAuthenticatedError("sign in: there is no session, or it has ended")
+            raise NotAuthenticatedError(Denial.NO_SESSION.value)
         return session
 
     def touch(self, session: Session) -> None:
@@ -129,7 +130,7 @@ class Sessions:
         """When it ends unless it is touched before."""
         return min(session.expires_at_ms, session.touched_at_ms + self._idle_ms)
 
-    def end(self, session: Session, reason: str) -> None:
+    def end(self, session: Session, reason: Denial) -> None:
         session.end(reason)
         self._sessions = {key: each for key, each in self._sessions.items() if not each.ended}
 
@@ -140,7 +141,7 @@ class Sessions:
         if any(session.ended for session in self):
             self._sessions = {key: each for key, each in self._sessions.items() if not each.ended}
 
-    def end_all(self, reason: str) -> None:
+    def end_all(self, reason: Denial) -> None:
         for session in self:
             session.end(reason)
         self._sessions.clear()
@@ -149,9 +150,9 @@ class Sessions:
         """Whether it is over; ends it where its time has come."""
         caller = Caller(CallerKind.PERSON, session.account, issued_at_ms=session.opened_at_ms)
         if self._revocations.is_revoked(caller):
-            session.end("the account was revoked or its roles were changed: sign in again")
+            session.end(Denial.SESSION_REVOKED)
         elif self._now_ms() >= self.ends_at_ms(session):
-            session.end("nobody was at the desk, or the session has run its time: sign in again")
+            session.end(Denial.SESSION_IDLE)
         return bool(session.ended)
 
 

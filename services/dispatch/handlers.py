@@ -12,9 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerthub import audit
 from alerthub.api.v1 import access_pb2, alert_pb2, delivery_pb2, patrol_pb2
-from alerthub.domain import alert_life
+from alerthub.domain import alert_checks, alert_life
 from alerthub.domain import alerts as domain
 from alerthub.domain.alerts import Answer, Change
+from alerthub.domain.denials import Denial, assignment_not_live
 from alerthub.domain.errors import Conflict, NotFound, Refuse
 from alerthub.domain.reasons import chosen_by
 from alerthub.identity import Caller
@@ -82,7 +83,7 @@ class Handlers:
 
         async def decide(work: Work) -> alert_pb2.Alert:
             alert = await _locked(work, request.alert_id)
-            alert_life.check_seen(alert, request.alert_version)
+            alert_checks.check_seen(alert, request.alert_version)
             work.apply(alert_life.reject(alert, by=caller.actor, reason=request.reason, now_ms=work.now_ms))
             facts = work.facts(request.alert_id)
             if facts.cooldown_ms:
@@ -95,14 +96,14 @@ class Handlers:
         """Another unit than the rules chose. Raises Conflict, NotFound."""
 
         async def decide(work: Work) -> alert_pb2.Alert:
-            alert_life.check_seen(
+            alert_checks.check_seen(
                 await self._locked_with_entry(work, request.alert_id), request.alert_version
             )
             unit = self._surroundings.fleet.unit(request.unit_id, work.now_ms)
             if unit is None:
-                raise NotFound("unit_id", "a unit in force")
+                raise NotFound("unit_id", Denial.NO_UNIT.value)
             if unit.shift_at(work.now_ms) is None:
-                raise Conflict("unit_id", "a unit on shift")
+                raise Conflict("unit_id", Denial.UNIT_OFF_SHIFT.value)
             await work.offer(request.alert_id, unit.unit_id, (chosen_by(caller.actor),), caller.actor)
             return await _message(work, request.alert_id)
 
@@ -115,7 +116,7 @@ class Handlers:
 
         async def decide(work: Work) -> alert_pb2.Alert:
             alert = await _locked(work, request.alert_id)
-            assignment = alert.assignment(request.assignment_id)
+            assignment = alert_checks.assignment_of(alert, request.assignment_id)
             change = alert_life.accept(
                 alert,
                 assignment_id=assignment.assignment_id,
@@ -126,7 +127,7 @@ class Handlers:
                 by_voice=True,
             )
             if change.answer is Answer.SUPERSEDED:
-                raise Conflict("assignment_id", f"the alert's live assignment: {change.detail.english}")
+                raise Conflict("assignment_id", assignment_not_live(change.detail))
             work.apply(change)
             return await _message(work, request.alert_id)
 
@@ -196,7 +197,8 @@ class Handlers:
                 return patrol_pb2.CommandAnswer(
                     command_id=request.command_id,
                     result=patrol_pb2.CommandAnswer.RESULT_REFUSED,
-                    detail=f"{refusal.field}: {refusal.expected}",
+                    detail=str(refusal),
+                    detail_chinese=refusal.words.chinese,
                 )
             work.apply(change)
             if change.answer is Answer.SUPERSEDED:
@@ -240,7 +242,7 @@ class Handlers:
         alert = await _locked(work, command.alert_id)
         if not any(each.unit_id == request.unit_id for each in alert.assignments):
             # Whether an alert of others exists is nothing that a terminal may learn.
-            raise NotFound("alert_id", "an alert of this terminal's unit")
+            raise NotFound("alert_id", Denial.ALERT_OF_ANOTHER.value)
         actor = f"person:{request.officer}"
         assignment_id: str = command.assignment_id
         unit = request.unit_id
@@ -257,7 +259,7 @@ class Handlers:
             )
             # Where no terminal was connected the card has said so, and nobody promised anything (C18).
             if change.events and not alert.call_by_radio:
-                waited_ms = now_ms - alert.assignment(assignment_id).offered_at_ms
+                waited_ms = now_ms - alert_checks.assignment_of(alert, assignment_id).offered_at_ms
                 RECEIPT_SECONDS.observe(max(0, waited_ms) / 1_000)
             return change
         if kind == "accept":
@@ -314,10 +316,10 @@ class Handlers:
         """The alert, with its entry's row locked first, as raising and withdrawing do (C8)."""
         in_force = await work.load_with_entries([alert_id])
         if alert_id not in in_force:
-            raise NotFound("alert_id", "an alert that exists")
+            raise NotFound("alert_id", Denial.NO_ALERT.value)
         alert = work.alert(alert_id)
         if alert.open and not in_force[alert_id]:
-            raise Conflict("alert_id", "an alert whose entry is in force: it was withdrawn or has expired")
+            raise Conflict("alert_id", Denial.ENTRY_OVER.value)
         return alert
 
     async def _once(
@@ -345,7 +347,7 @@ class Handlers:
                     ).one_or_none()
                     if row is not None:
                         if compared and bytes(row.request_sha256) != digest:
-                            raise Refuse("command_id", "an id that was not used for another command")
+                            raise Refuse("command_id", Denial.COMMAND_USED.value)
                         return response_type.FromString(bytes(row.answer))
                     answer = await decide(work)
                     await work.connection.execute(
@@ -372,7 +374,7 @@ class Handlers:
 async def _locked(work: Work, alert_id: str) -> domain.Alert:
     alert = await work.load(alert_id)
     if alert is None:
-        raise NotFound("alert_id", "an alert that exists")
+        raise NotFound("alert_id", Denial.NO_ALERT.value)
     return alert
 
 

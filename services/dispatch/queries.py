@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alerthub.api.v1 import alert_pb2, delivery_pb2
 from alerthub.domain.alerts import OPEN_STATUSES, Status
+from alerthub.domain.denials import Denial
 from alerthub.domain.errors import NotFound, Refuse
 from alerthub.postgres import sql, transaction
 from services.dispatch import precision, precision_floor
@@ -51,7 +52,7 @@ class Queries:
         async with transaction(self._database) as connection:
             found = await self._messages(connection, [alert_id])
         if not found:
-            raise NotFound("alert_id", "an alert that exists")
+            raise NotFound("alert_id", Denial.NO_ALERT.value)
         return found[0]
 
     async def open_alerts(self) -> list[alert_pb2.Alert]:

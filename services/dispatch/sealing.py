@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from alerthub import loops
 from alerthub.api.v1 import watchlist_pb2, watchlist_pb2_grpc
 from alerthub.domain import alert_life
+from alerthub.domain.denials import Denial
 from alerthub.domain.errors import NotFound, Refuse, Retry
 from alerthub.domain.reasons import Reason, reason_of
 from alerthub.domain.texts import NO_TEXT, LocalizedText
@@ -292,7 +293,7 @@ class Sealing:
                 )
             ).one_or_none()
         if row is None:
-            raise NotFound("alert_id", "an alert that this unit has")
+            raise NotFound("alert_id", Denial.EVIDENCE_OF_ANOTHER.value)
         if row.raised_id is None:
             return SealedEvidence(missing=Reason.NOTHING_SENT.value)
         return await self._given(row)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerthub.api.v1 import alert_pb2, common_pb2
+from alerthub.domain.denials import Denial
 from alerthub.domain.errors import NotFound
 from alerthub.domain.reasons import Reason
 from alerthub.domain.routing import (
@@ -39,7 +40,7 @@ class UnitQueries:
             now_ms = await store.now_ms()
             stored = (await store.alerts([alert_id], lock=False)).get(alert_id)
             if stored is None:
-                raise NotFound("alert_id", "an alert that exists")
+                raise NotFound("alert_id", Denial.NO_ALERT.value)
             facts = stored.facts
             everybody = self._on_shift(now_ms)
             loads, reachable = await store.workloads(everybody)

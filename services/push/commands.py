@@ -75,7 +75,8 @@ class Commands:
                     return patrol_pb2.CommandAnswer(
                         command_id=request.command_id,
                         result=patrol_pb2.CommandAnswer.RESULT_REFUSED,
-                        detail=f"{error.field}: {error.expected}",
+                        detail=str(error),
+                        detail_chinese=error.words.chinese,
                     )
                 if time.monotonic() > deadline:
                     raise Retry("dispatch does not answer: send it again") from None

@@ -92,6 +92,6 @@ async def _first(messages: AsyncIterator[patrol_pb2.TerminalMessage]) -> patrol_
 
 def _finish(end: End) -> None:
     if end.unauthenticated or end.signed_off:
-        raise NotAuthenticatedError(end.reason)
+        raise NotAuthenticatedError(end.words)
     if end.reason:
-        raise Retry(end.reason)
+        raise Retry(end.words)

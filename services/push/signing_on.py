@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from alerthub.api.v1 import access_pb2
+from alerthub.domain.denials import Denial
 from alerthub.domain.errors import NotAllowed
 from alerthub.domain.reasons import Reason
 from alerthub.identity import Caller, NotAuthenticatedError, RevocationList, TokenVerifier
@@ -22,7 +23,7 @@ def unit_of_certificate(pem: bytes) -> str:
         NameOID.ORGANIZATIONAL_UNIT_NAME
     )
     if len(names) != 1 or not names[0].value:
-        raise NotAuthenticatedError("the terminal's certificate names no unit: enrol it again")
+        raise NotAuthenticatedError(Denial.ENROL_AGAIN.value)
     return str(names[0].value)
 
 
@@ -38,11 +39,9 @@ class SigningOn:
         """The officer. Raises NotAuthenticatedError for the token, NotAllowed for role or shift."""
         officer = self._verifier.verify(officer_token)
         if not officer.has_role(access_pb2.ROLE_OFFICER):
-            raise NotAllowed("officer_token", "the token of an officer")
+            raise NotAllowed("officer_token", Denial.NOT_AN_OFFICER.value)
         if not self.is_on_shift(officer, unit_id, now_ms):
-            raise NotAllowed(
-                "officer_token", "the token of an officer who is on a current shift of this unit"
-            )
+            raise NotAllowed("officer_token", Denial.OFF_SHIFT.value)
         return officer
 
     def is_on_shift(self, officer: Caller, unit_id: str, now_ms: int) -> bool:

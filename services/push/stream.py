@@ -14,6 +14,7 @@ from alerthub import loops
 from alerthub.alert_events import AlertEventTail, TailedEvent
 from alerthub.api.v1 import alert_pb2, patrol_pb2
 from alerthub.domain.canary import is_canary
+from alerthub.domain.denials import Denial
 from alerthub.domain.errors import Refuse, Retry
 from alerthub.domain.reasons import Reason
 from alerthub.domain.texts import LocalizedText
@@ -47,6 +48,11 @@ class End:
     reason_chinese: str = ""
     signed_off: bool = False
     unauthenticated: bool = False
+
+    @property
+    def words(self) -> LocalizedText:
+        """The reason in both languages."""
+        return LocalizedText(self.reason_chinese, self.reason)
 
 
 class TerminalStream:
@@ -105,7 +111,8 @@ class TerminalStream:
         if why is not None:
             self.end(End("signed_off", why.value.english, why.value.chinese, signed_off=True))
         elif self.officer.expires_at_ms <= now_ms():
-            self.end(End("token_expired", "the token has expired: renew it in time", unauthenticated=True))
+            expired = Denial.TOKEN_NOT_RENEWED.value
+            self.end(End("token_expired", expired.english, expired.chinese, unauthenticated=True))
 
     # To the terminal
 
@@ -359,7 +366,7 @@ class TerminalStream:
         token = message.renew_token.officer_token
         officer = self._signing_on.admit(token, self.unit_id, now_ms())
         if officer.name != self.officer.name:
-            raise NotAuthenticatedError("the token is another officer's: sign on anew")
+            raise NotAuthenticatedError(Denial.TOKEN_OF_ANOTHER.value)
         self.officer, self._officer_token = officer, token
         return patrol_pb2.CommandAnswer(
             command_id=message.command_id, result=patrol_pb2.CommandAnswer.RESULT_DONE

@@ -13,6 +13,7 @@ from alerthub import audit
 from alerthub.api.v1 import access_pb2, registry_pb2
 from alerthub.domain import accounts as decide
 from alerthub.domain.accounts import SignInState
+from alerthub.domain.denials import Denial
 from alerthub.domain.errors import Refuse, TooOften
 from alerthub.domain.rates import Rates
 from alerthub.domain.sign_in_addresses import (
@@ -29,7 +30,7 @@ from services.registry import metrics
 from services.registry.passwords import Passwords
 from services.registry.topic_versions import TopicVersions
 
-_REFUSED = "the account or the password is wrong, or the account is locked or revoked"
+_REFUSED = Denial.SIGN_IN_WRONG
 """The same for every reason: what differs would tell who has an account."""
 
 
@@ -105,7 +106,7 @@ class AccountHandlers:
         async with transaction(self._engine) as connection:
             known = await store.find_account(connection, account, lock=True)
             if known is None or known.revoked or known.password_hash != proven.password_hash:
-                raise NotAuthenticatedError(_REFUSED)
+                raise NotAuthenticatedError(_REFUSED.value)
             await store.set_password(connection, account, password_hash)
             await store.put_revocation(
                 connection,
@@ -143,14 +144,14 @@ class AccountHandlers:
             if not failed:
                 self._addresses.give_back(key)
         if known is None or failed:
-            raise NotAuthenticatedError(_REFUSED)
+            raise NotAuthenticatedError(_REFUSED.value)
         return known
 
     def _begin(self, key: str) -> None:
         wait_seconds = 0.0 if key == NO_ADDRESS else self._addresses.take(key, 1, now_ms=self._now_ms())
         if wait_seconds:
             metrics.sign_ins.labels("too_often").inc()
-            raise TooOften("too many failed sign-ins from this address", after_seconds=wait_seconds)
+            raise TooOften(Denial.SIGN_IN_TOO_OFTEN.value, after_seconds=wait_seconds)
 
     async def _outcome(self, known: store.Account | None, password: str, now_ms: int) -> str:
         matches = await self._passwords.matches(known.password_hash if known else None, password)

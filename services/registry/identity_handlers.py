@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alerthub import audit
 from alerthub.api.v1 import registry_pb2
+from alerthub.domain.denials import Denial
 from alerthub.domain.errors import NotFound, Refuse
 from alerthub.domain.resources import AuthenticationClass, Device, Key, Kind, LifeStatus
 from alerthub.identity import CallerKind, NotAuthenticatedError
@@ -172,7 +173,7 @@ class IdentityHandlers:
             now_ms = self._now_ms()
             enrolment = await identities.use_code(connection, code_sha256(code), now_ms)
             if enrolment is None:
-                raise NotAuthenticatedError("the code is unknown, was used or has expired: ask for a new one")
+                raise NotAuthenticatedError(Denial.CODE_SPENT.value)
             issued = self._authority.issue(
                 signing_request_pem,
                 kind=CallerKind.TERMINAL,

@@ -13,6 +13,7 @@ from functools import partial
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from alerthub.domain.denials import Denial
 from alerthub.domain.errors import Retry
 
 _NICENESS = 10
@@ -55,7 +56,7 @@ class Passwords:
         Taken before a database connection is: those who wait hold nothing that others need.
         """
         if self._waiting >= self._queue:
-            raise Retry("too many sign in at the moment", after_seconds=2.0)
+            raise Retry(Denial.SIGN_IN_CROWDED.value, after_seconds=2.0)
         self._waiting += 1
         try:
             await self._slots.acquire()

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from alerthub import audit
 from alerthub.api.v1 import access_pb2, registry_pb2
 from alerthub.domain.accounts import SESSION_LIFE_MS, SessionTimes, session_lives
+from alerthub.domain.denials import Denial
 from alerthub.identity import NotAuthenticatedError, TokenSigner
 from alerthub.postgres import transaction
 from services.registry import session_store as store
@@ -18,7 +19,7 @@ from services.registry.account_handlers import AccountHandlers
 
 AUDIENCE = "console"
 _SECRET_BYTES = 32
-_REFUSED = "there is no such session, or it has ended: sign in again"
+_REFUSED = Denial.SESSION_OVER
 """The same for every reason."""
 
 
@@ -67,7 +68,7 @@ class SessionHandlers:
                 account_ended_at_ms=found.account_ended_at_ms,
                 now_ms=now_ms,
             ):
-                raise NotAuthenticatedError(_REFUSED)
+                raise NotAuthenticatedError(_REFUSED.value)
             await store.note_renewal(connection, hashed, now_ms)
         roles = [access_pb2.Role.Value(name) for name in found.roles]
         token, expires_at_ms = self._signer.sign(

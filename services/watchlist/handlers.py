@@ -16,6 +16,7 @@ from alerthub.api.v1 import watchlist_pb2
 from alerthub.domain import canary, watchlist
 from alerthub.domain import masks as mask_rules
 from alerthub.domain.accounts import check_author_stays
+from alerthub.domain.denials import Denial
 from alerthub.domain.errors import NotAllowed, Refuse
 from alerthub.domain.identifiers import IdentifierKind, required
 from alerthub.domain.matching import Matching
@@ -36,7 +37,7 @@ def now_ms() -> int:
 def person(caller: Caller) -> str:
     """The account of whoever calls. Two persons decide here, so a service or terminal never does."""
     if caller.kind is not CallerKind.PERSON or not caller.name:
-        raise NotAllowed("caller", "a person, signed in")
+        raise NotAllowed("caller", Denial.PERSON_SIGNED_IN.value)
     return caller.name
 
 

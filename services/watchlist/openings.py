@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alerthub import audit
 from alerthub.api.v1 import access_pb2, observation_pb2, watchlist_pb2
+from alerthub.domain.denials import Denial, officers_token_not_valid, opened_too_much, second_token_not_valid
 from alerthub.domain.errors import NotAllowed, NotFound, Refuse
 from alerthub.domain.identifiers import IdentifierKind, normalise
 from alerthub.domain.masks import EXACT, valid
@@ -209,11 +210,9 @@ class OpeningHandlers:
         try:
             officer = self._officers.verify(request.officer_token)
         except NotAuthenticatedError as error:
-            raise NotAllowed(
-                "officer_token", f"a valid token of the officer who is signed on: {error.reason}"
-            ) from None
+            raise NotAllowed("officer_token", officers_token_not_valid(error.words)) from None
         if not officer.has_role(access_pb2.ROLE_OFFICER):
-            raise NotAllowed("officer_token", "the token of an officer")
+            raise NotAllowed("officer_token", Denial.NOT_AN_OFFICER.value)
         look = Look(request.alert_id, request.sealed_details, request.sealed_picture)
         try:
             return await self._look(
@@ -233,11 +232,9 @@ class OpeningHandlers:
         try:
             second = self._persons.verify(token)
         except NotAuthenticatedError as error:
-            raise NotAllowed(
-                "second_person_token", f"a valid token for this service: {error.reason}"
-            ) from None
+            raise NotAllowed("second_person_token", second_token_not_valid(error.words)) from None
         if second.name == caller.name or not second.has_role(access_pb2.ROLE_SUPERVISOR):
-            raise NotAllowed("second_person_token", "the token of another person, who is a supervisor")
+            raise NotAllowed("second_person_token", Denial.SECOND_PERSON.value)
         return second
 
     async def _look(
@@ -247,7 +244,7 @@ class OpeningHandlers:
         async with transaction(self._engine) as connection:
             alert_key = await key_store.alert_key_of(connection, look.alert_id)
             if alert_key is None:
-                raise NotFound("alert_id", "an alert that fired, and whose key was not destroyed yet")
+                raise NotFound("alert_id", Denial.EVIDENCE_GONE.value)
             entry = None
             if alert_key.entry_id:
                 entry = await store.entry_by_id(connection, alert_key.entry_id)
@@ -281,15 +278,13 @@ class OpeningHandlers:
         time_ms: int,
     ) -> None:
         if looker.kind is not CallerKind.PERSON:
-            raise NotAllowed("caller", "a person, signed in")
+            raise NotAllowed("caller", Denial.PERSON_SIGNED_IN.value)
         opened_at_ms = await key_store.opened_at(
             connection, person=looker.name, subject=alert_key.subject, except_alert=alert_key.alert_id
         )
         if second is None and needs_second_person(opened_at_ms, self._cap, now_ms=time_ms):
             raise NotAllowed(
-                "second_person_token",
-                f"a supervisor's, since one person opens at most {self._cap.alerts} alerts of one entry "
-                f"or rule in {self._cap.window_ms // 60_000} minutes",
+                "second_person_token", opened_too_much(self._cap.alerts, self._cap.window_ms // 60_000)
             )
 
     def _opened(self, look: Look, alert_key: AlertKey, entry: StoredEntry | None) -> Opened:
@@ -310,7 +305,7 @@ class OpeningHandlers:
             if look.sealed_picture:
                 picture = open_sealed(key, look.sealed_picture, _picture_of(look.alert_id))
         except (CannotOpenError, DecodeError):
-            raise Refuse("sealed_details", "what was sealed for this alert") from None
+            raise Refuse("sealed_details", Denial.EVIDENCE_NOT_ITS.value) from None
         if entry is not None:
             grounds = entry.entry.grounds
             details.case_number = grounds.case_number

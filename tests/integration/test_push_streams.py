@@ -238,6 +238,7 @@ async def test_a_terminal_neither_sees_nor_answers_the_alerts_of_another_unit(
     answer = await stranger.answer(accept)
     assert answer.result == REFUSED
     assert "this terminal's unit" in answer.detail
+    assert answer.detail_chinese == "本终端的单位没有此警情"
 
 
 async def test_c14_a_repeated_command_on_a_new_stream_gets_the_first_answer(

@@ -11,6 +11,7 @@ from console_parts import Clock
 from grpc.aio import AioRpcError, Metadata
 
 from alerthub.api.v1 import access_pb2, registry_pb2
+from alerthub.domain.denials import Denial
 from alerthub.domain.errors import Conflict, Retry
 from alerthub.grpc_errors import wire_error
 from alerthub.identity import NotAuthenticatedError
@@ -116,7 +117,7 @@ async def test_a_registry_that_does_not_answer_ends_no_session(bench: Bench) -> 
 
 
 async def test_a_token_that_arrives_after_the_session_ended_is_not_used(bench: Bench) -> None:
-    bench.session.end("revoked")
+    bench.session.end(Denial.SESSION_REVOKED)
     with pytest.raises(NotAuthenticatedError):
         await bench.call()
     assert bench.seen == []

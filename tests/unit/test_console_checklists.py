@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerthub.domain import alert_life
+from alerthub.domain import alert_checks, alert_life
 from alerthub.domain.alerts import Policy
 from alerthub.domain.checklists import Subject, check_ticked, checklist
 from alerthub.domain.errors import Conflict, Refuse
@@ -86,9 +86,9 @@ def test_a_decision_is_on_the_version_that_was_seen() -> None:
         now_ms=1,
     ).alert
 
-    alert_life.check_seen(alert, alert.version)
-    alert_life.check_seen(alert, 0)
+    alert_checks.check_seen(alert, alert.version)
+    alert_checks.check_seen(alert, 0)
     for other in (alert.version + 1, alert.version + 2):
         with pytest.raises(Conflict) as refused:
-            alert_life.check_seen(alert, other)
+            alert_checks.check_seen(alert, other)
         assert refused.value.field == "alert_version"

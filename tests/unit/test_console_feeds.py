@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerthub.alert_events import HISTORY_EVENTS
+from alerthub.domain.denials import Denial
 from alerthub.domain.errors import Retry
 from alerthub.identity import NotAuthenticatedError, RevocationEntry
 from services.console import models
@@ -276,7 +277,7 @@ async def test_s2_a_page_that_reads_nothing_is_hung_up_on_when_its_session_ends(
     await asyncio.sleep(0.05)
     assert not serving.done()
 
-    session.end("revoked")
+    session.end(Denial.SESSION_REVOKED)
 
     async with asyncio.timeout(2):
         await serving
@@ -286,7 +287,7 @@ async def test_s2_a_page_that_reads_nothing_is_hung_up_on_when_its_session_ends(
 
 async def test_a_session_that_ended_meanwhile_gets_no_stream(console: Console) -> None:
     session = await console.sign_in()
-    session.end("revoked")
+    session.end(Denial.SESSION_REVOKED)
     with pytest.raises(NotAuthenticatedError):
         console.parts.feeds.open(session, "")
 
@@ -299,7 +300,7 @@ async def test_what_is_streamed_is_server_sent_events_with_ids(console: Console)
     await asyncio.sleep(0.01)
     console.happen(an_alert(version=7))
     await asyncio.sleep(0.01)
-    session.end("signed out")
+    session.end(Denial.SIGNED_OUT)
     answer = await asking
 
     assert answer.headers["content-type"].startswith("text/event-stream")

@@ -8,6 +8,7 @@ import pytest
 from console_parts import PASSWORD, PICTURE, PLATE, Clock, Console, a_console, asked_for
 
 from alerthub.api.v1 import watchlist_pb2
+from alerthub.domain.denials import Denial
 from alerthub.domain.errors import NotFound
 from services.console.pictures import OpenedPictures, picture_of
 from services.console.sessions import Session
@@ -82,7 +83,7 @@ def test_pictures_go_with_their_session() -> None:
     picture = picture_of(PICTURE)
     assert picture is not None
     pictures.put(session, "a1", picture)
-    session.end("signed out")
+    session.end(Denial.SIGNED_OUT)
     with pytest.raises(NotFound):
         pictures.get(session, "a1")
 

@@ -13,6 +13,8 @@ from console_parts import CHECKLIST, COMMAND, PASSWORD, PICTURE, PLATE, Console,
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
+from alerthub.domain.alerts import Status
+from alerthub.domain.denials import not_open
 from alerthub.domain.errors import Conflict, NotAllowed, NotFound, Refuse, Retry
 from alerthub.identity import NotAuthenticatedError
 
@@ -266,11 +268,34 @@ async def test_an_error_is_a_problem_whose_status_says_what_happens_next(
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
-    assert set(problem) == {"type", "title", "status", "detail", "errors"}
+    assert set(problem) == {"type", "title", "status", "detail", "detail_chinese", "errors"}
     assert problem["status"] == status
     if status == 503:
         assert answer.headers["retry-after"] == "3"
     assert PLATE not in answer.text
+
+
+async def test_what_a_service_refused_is_told_in_chinese_beside_its_english(console: Console) -> None:
+    await console.sign_in()
+    console.services.failure = Conflict("alert_id", not_open(Status.CLOSED))
+
+    problem = (await console.browser.get("/api/alerts/a1")).json()
+
+    assert problem["detail"] == "alert_id: expected an open alert: this one is closed"
+    assert problem["detail_chinese"] == "该警情已办结"
+    assert problem["errors"] == [
+        {
+            "field": "alert_id",
+            "expected": "an open alert: this one is closed",
+            "expected_chinese": "该警情已办结",
+        }
+    ]
+
+
+async def test_what_the_console_refused_itself_is_told_in_chinese_too(console: Console) -> None:
+    await console.sign_in()
+    answer = await console.browser.get("/api/alerts/a1/picture")
+    assert answer.json()["detail_chinese"] == "图片已收回：请重新打开证据"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from console_parts import OPERATOR, Clock
 
+from alerthub.domain.denials import Denial
 from alerthub.domain.errors import NotAllowed, Retry
 from alerthub.identity import NotAuthenticatedError, RevocationEntry, RevocationList
 from services.console.sessions import Session, Sessions, csrf_matches
@@ -86,7 +87,7 @@ def test_a_revocation_ends_the_session_the_moment_that_it_is_known(
     sessions: Sessions, clock: Clock, revocations: RevocationList
 ) -> None:
     cookie, session = opened(sessions, clock)
-    told: list[str] = []
+    told: list[Denial] = []
     session.on_end(told.append)
     _, other = opened(sessions, clock, "wang")
     clock.now_ms += 1_000
@@ -114,11 +115,11 @@ def test_other_roles_end_what_was_opened_before_and_not_what_is_opened_after(
 
 def test_a_session_ends_once_and_says_why(sessions: Sessions, clock: Clock) -> None:
     _, session = opened(sessions, clock)
-    told: list[str] = []
+    told: list[Denial] = []
     session.on_end(told.append)
-    sessions.end(session, "signed out")
-    session.end("again")
-    assert (told, session.ended, len(sessions)) == (["signed out"], "signed out", 0)
+    sessions.end(session, Denial.SIGNED_OUT)
+    session.end(Denial.SESSION_IDLE)
+    assert (told, session.ended, len(sessions)) == ([Denial.SIGNED_OUT], Denial.SIGNED_OUT, 0)
 
 
 def test_a_full_console_takes_nobody_until_somebody_goes(sessions: Sessions, clock: Clock) -> None:

@@ -4,6 +4,7 @@ loopback.
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,13 @@ from alerthub.domain.errors import (
     Retry,
     TooOften,
 )
+from alerthub.domain.texts import LocalizedText
 from alerthub.grpc_errors import error_of, field_violations
-from alerthub.identity import (
-    CallerKind,
-)
+from alerthub.identity import CallerKind, NotAuthenticatedError
 
 CANARY = "冀RA8HK52"
+WORDS = LocalizedText("该警情已办结", "an open alert: this one is closed")
+CHINESE_LETTERS = re.compile("[\u4e00-\u9fff]")
 
 
 async def test_a_person_with_the_role_is_let_in(hub: Hub) -> None:
@@ -148,6 +150,45 @@ async def test_an_error_keeps_its_meaning_over_the_wire(
     assert type(found) is back
     if isinstance(raised, Refuse) and isinstance(found, Refuse):
         assert (found.field, found.expected) == (raised.field, raised.expected)
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        Refuse("alert_id", WORDS),
+        NotFound("alert_id", WORDS),
+        NotAllowed("role", WORDS),
+        Conflict("alert_id", WORDS),
+        Retry(WORDS),
+        TooOften(WORDS),
+        NotAuthenticatedError(WORDS),
+    ],
+)
+async def test_chinese_travels_beside_the_english_of_status_and_details(
+    hub: Hub, raised: AlertHubError
+) -> None:
+    hub.registry.raises = raised
+    refused = await refusal(hub.as_person(hub.token(ROLE_OPERATOR)))
+    assert not CHINESE_LETTERS.search(str(refused.details()))
+    assert not any(CHINESE_LETTERS.search(each.expected) for each in field_violations(refused))
+    assert error_of(refused).words == WORDS
+
+
+async def test_what_is_said_in_english_alone_comes_without_chinese(hub: Hub) -> None:
+    hub.registry.raises = Conflict("entry", "active")
+    refused = await refusal(hub.as_person(hub.token(ROLE_OPERATOR)))
+    assert error_of(refused).words == LocalizedText(english="active")
+
+
+async def test_a_server_that_is_not_there_is_told_in_chinese_too() -> None:
+    async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
+        refused = await refusal(channel)
+    assert error_of(refused).words.chinese == "服务没有应答"
+
+
+async def test_who_may_is_told_in_chinese_too(hub: Hub) -> None:
+    refused = await refusal(hub.as_person(hub.token(access_pb2.ROLE_OFFICER)))
+    assert "接警员" in error_of(refused).words.chinese
 
 
 async def test_an_unexpected_error_tells_nothing(hub: Hub) -> None:

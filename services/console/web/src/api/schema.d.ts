@@ -546,6 +546,11 @@ export interface components {
             field: string;
             /** Expected */
             expected: string;
+            /**
+             * Expected Chinese
+             * @default
+             */
+            expected_chinese: string;
         };
         /** LifeEvent */
         LifeEvent: {
@@ -731,6 +736,11 @@ export interface components {
             status: number;
             /** Detail */
             detail: string;
+            /**
+             * Detail Chinese
+             * @default
+             */
+            detail_chinese: string;
             /**
              * Errors
              * @default []
