@@ -11,10 +11,15 @@ describe('the hub answers', () => {
 
   test('a refusal is a problem with its status, fields and the time to wait', async () => {
     const response = new Response(null, { status: 503, headers: { 'retry-after': '7' } })
-    const error = { detail: 'dispatch does not answer', errors: [{ field: 'f', expected: 'x' }] }
+    const error = { detail: 'dispatch does not answer', detail_chinese: '派警服务没有应答', errors: [{ field: 'f' }] }
     const failure: unknown = await answer(Promise.resolve({ error, response })).catch((reason: unknown) => reason)
     expect(failure).toBeInstanceOf(Problem)
-    expect(failure).toMatchObject({ status: 503, retryAfterSeconds: 7, fields: ['f'], detail: 'dispatch does not answer' })
+    expect(failure).toMatchObject({
+      status: 503,
+      retryAfterSeconds: 7,
+      fields: ['f'],
+      detail: { chinese: '派警服务没有应答', english: 'dispatch does not answer' },
+    })
   })
 
   test('an empty answer that is no success is not taken for one', async () => {

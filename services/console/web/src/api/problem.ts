@@ -1,16 +1,17 @@
-import type { ProblemBody } from './types'
+import type { LocalizedText, ProblemBody } from './types'
 
 /** Refused or failed by the backend; nothing was changed. */
 export class Problem extends Error {
   readonly status: number
-  readonly detail: string
+  /** The hub's own words. */
+  readonly detail: LocalizedText
   readonly fields: readonly string[]
   readonly retryAfterSeconds: number | null
 
   constructor(status: number, body: Partial<ProblemBody> | undefined, retryAfter: string | null) {
     super(body?.detail || body?.title || `HTTP ${status}`)
     this.status = status
-    this.detail = body?.detail || body?.title || ''
+    this.detail = { chinese: body?.detail_chinese ?? '', english: body?.detail || body?.title || '' }
     this.fields = (body?.errors ?? []).map((each) => each.field)
     const seconds = retryAfter === null ? Number.NaN : Number(retryAfter)
     this.retryAfterSeconds = Number.isFinite(seconds) ? seconds : null

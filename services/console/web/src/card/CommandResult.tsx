@@ -2,7 +2,7 @@ import { Button } from 'antd'
 import type { JSX } from 'react'
 import { useTranslation } from 'react-i18next'
 
-import { word } from '../i18n'
+import { localized, word } from '../i18n'
 import { clock } from '../look/time'
 import type { CommandState } from './command'
 
@@ -29,7 +29,7 @@ export function CommandResult({ state, clear }: { state: CommandState; clear: ()
       )
     case 'refused': {
       const known = word(`problem.${state.status}`, '')
-      const detail = [known, state.detail].filter(Boolean).join(': ')
+      const detail = [known, localized(state.detail)].filter(Boolean).join(': ')
       return (
         <div className="result result-bad" role="alert" data-result="refused">
           <span>{state.status === 503 ? t('decide.retry', { detail }) : t('decide.refused', { detail })}</span>

@@ -1,7 +1,7 @@
 import { useRef, useState } from 'react'
 
 import { NoAnswer, Problem } from '../api/problem'
-import type { AlertCard } from '../api/types'
+import type { AlertCard, LocalizedText } from '../api/types'
 
 export type CommandName = 'confirm' | 'reject' | 'dispatch' | 'voice'
 
@@ -11,7 +11,7 @@ export type CommandState =
   | { phase: 'sent'; name: CommandName }
   | { phase: 'done'; name: CommandName; at: number }
   | { phase: 'stale'; name: CommandName }
-  | { phase: 'refused'; name: CommandName; status: number; detail: string; retryAfterSeconds: number | null }
+  | { phase: 'refused'; name: CommandName; status: number; detail: LocalizedText; retryAfterSeconds: number | null }
   | { phase: 'unknown'; name: CommandName; again: () => void }
 
 /**

@@ -3,6 +3,7 @@ import { type JSX, type SubmitEvent, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 
 import { NoAnswer, Problem } from '../api/problem'
+import { problemText } from '../look/problemText'
 import { LanguageSwitch } from '../top/LanguageSwitch'
 import { signIn } from './session'
 
@@ -34,7 +35,7 @@ export function SignIn({ ended, signedIn }: { ended: boolean; signedIn: () => Pr
     if (!(error instanceof Problem)) throw error
     if (error.status === 401 || error.status === 400) return t('signIn.wrong')
     if (error.status === 403) return t('signIn.notAllowed')
-    return t('signIn.failed', { status: error.status })
+    return t('signIn.failed', { detail: problemText(error) })
   }
 
   return (
