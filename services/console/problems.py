@@ -10,7 +10,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from alerthub.domain.denials import Denial
-from alerthub.domain.errors import AlertHubError, Conflict, NotAllowed, NotFound, Refuse, Retry, in_words
+from alerthub.domain.errors import (
+    AlertHubError,
+    Conflict,
+    NotAllowed,
+    NotFound,
+    Refuse,
+    Retry,
+    TooOften,
+    in_words,
+)
 from alerthub.domain.texts import LocalizedText
 from alerthub.identity import NotAuthenticatedError
 from alerthub.telemetry import logger
@@ -29,6 +38,7 @@ _STATUSES: tuple[tuple[type[AlertHubError], HTTPStatus], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND),
     (Conflict, HTTPStatus.CONFLICT),
     (Refuse, HTTPStatus.BAD_REQUEST),
+    (TooOften, HTTPStatus.TOO_MANY_REQUESTS),
     (Retry, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from alerthub.domain.alerts import Status
 from alerthub.domain.denials import not_open
-from alerthub.domain.errors import Conflict, NotAllowed, NotFound, Refuse, Retry
+from alerthub.domain.errors import Conflict, NotAllowed, NotFound, Refuse, Retry, TooOften
 from alerthub.identity import NotAuthenticatedError
 
 PAGE = '<meta property="csp-nonce" nonce="__CSP_NONCE__"><script src="/assets/a-1.js"></script>'
@@ -252,6 +252,7 @@ async def test_an_invented_method_is_no_label_of_a_metric(console: Console) -> N
         (NotFound("alert_id", "an alert that exists"), 404),
         (Conflict("alert_id", "an open alert"), 409),
         (Conflict("alert_version", "the alert as it is now"), 412),
+        (TooOften("too many failed sign-ins", after_seconds=3), 429),
         (Retry("dispatch does not answer", after_seconds=3), 503),
         (RuntimeError(PLATE), 500),
     ],
@@ -270,7 +271,7 @@ async def test_an_error_is_a_problem_whose_status_says_what_happens_next(
     problem = answer.json()
     assert set(problem) == {"type", "title", "status", "detail", "detail_chinese", "errors"}
     assert problem["status"] == status
-    if status == 503:
+    if isinstance(failure, Retry):
         assert answer.headers["retry-after"] == "3"
     assert PLATE not in answer.text
 
