@@ -29,7 +29,9 @@ from alerthub.api.v1.patrol_pb2 import (
     SignOn,
     TerminalMessage,
 )
-from alerthub.domain.errors import NotAllowed, Retry
+from alerthub.domain.denials import Denial
+from alerthub.domain.errors import NotAllowed, Retry, TooOften
+from alerthub.grpc_errors import error_of
 from alerthub.terminal import outbox as outgoing
 from alerthub.terminal import stored_screen
 from alerthub.terminal.database import TerminalDatabase
@@ -53,7 +55,6 @@ LOST_AFTER_SECONDS = 15.0
 """Without any message for this long the connection is given up and made anew; heartbeats come every 5 s."""
 RENEWAL_RETRY_SECONDS = 2.0
 _LOOK_EVERY_SECONDS = 0.5
-_GRANTED = "an officer and a certificate that the hub accepts"
 _REFUSED = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
 _STREAM_OPTIONS = (
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
@@ -75,6 +76,15 @@ async def _write(stream: Any, message: TerminalMessage) -> None:
     sent before, and an unanswered command goes out again on the next stream."""
     with contextlib.suppress(asyncio.InvalidStateError):
         await stream.write(message)
+
+
+def _why_refused(error: grpc.aio.AioRpcError) -> tuple[str, str]:
+    """In English and in Chinese."""
+    told = error_of(error)
+    if told.words.english:
+        return str(told), told.words.chinese
+    granted = Denial.NOT_GRANTED.value
+    return f"expected {granted.english}", granted.chinese
 
 
 class TerminalClient:
@@ -165,11 +175,11 @@ class TerminalClient:
     async def _connect_once(self) -> None:
         try:
             token = await self._session.token()
+        except (NotAllowed, TooOften) as error:
+            self._tell_link(Link.REFUSED, str(error), error.words.chinese)
+            return
         except Retry as error:
             self._tell_link(Link.DISCONNECTED, error.reason)
-            return
-        except NotAllowed as error:
-            self._tell_link(Link.REFUSED, str(error))
             return
         channel = grpc.aio.secure_channel(self._address, self._credentials, options=_STREAM_OPTIONS)
         async with channel:
@@ -181,7 +191,7 @@ class TerminalClient:
             except grpc.aio.AioRpcError as error:
                 if error.code() in _REFUSED:
                     self._session.discard(token)
-                    self._tell_link(Link.REFUSED, f"expected {_GRANTED}")
+                    self._tell_link(Link.REFUSED, *_why_refused(error))
                 else:
                     self._tell_link(Link.DISCONNECTED, error.code().name)
             except TimeoutError:

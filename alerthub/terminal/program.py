@@ -195,8 +195,10 @@ class TerminalProgram(App[None]):
             case LinkChanged(link=(Link.CONFIRMED | Link.UNCONFIRMED) as standing):
                 self._standing = standing
             case LinkChanged():
+                if event.link is Link.CONNECTED and self._link is Link.REFUSED:
+                    self._say("")
                 self._link = event.link
-                if event.link is Link.SIGNED_OFF:
+                if event.link in (Link.SIGNED_OFF, Link.REFUSED):
                     why = self._language.choose(chinese=event.reason_chinese, english=event.reason)
                     self._say(f"{word(event.link.value, self._language)}: {why}")
             case CommandAnswered() if event.kind in ("accept", "decline", "record_outcome"):

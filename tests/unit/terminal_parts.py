@@ -30,7 +30,8 @@ from alerthub.api.v1.patrol_pb2 import (
     TerminalMessage,
     Welcome,
 )
-from alerthub.domain.errors import Retry
+from alerthub.domain.errors import AlertHubError, Retry
+from alerthub.grpc_errors import wire_error
 from alerthub.terminal.client import TerminalClient
 from alerthub.terminal.database import TerminalDatabase
 from alerthub.terminal.events import TerminalEvent, as_json_line
@@ -44,10 +45,14 @@ class Hub(patrol_pb2_grpc.PatrolServiceServicer):
         self.to_terminal: asyncio.Queue[HubMessage | None] = asyncio.Queue()
         self.from_terminal: asyncio.Queue[TerminalMessage] = asyncio.Queue()
         self.answers = True
+        self.refuses: AlertHubError | None = None
 
     async def Connect(  # noqa: N802
         self, requests: AsyncIterator[TerminalMessage], context: Any
     ) -> AsyncIterator[HubMessage]:
+        if self.refuses is not None:
+            told = wire_error(self.refuses)
+            await context.abort(told.code, told.text, told.trailing_metadata())
         reader = asyncio.create_task(self._read(requests))
         try:
             while (message := await self.to_terminal.get()) is not None:
@@ -100,6 +105,7 @@ class SignedIn(OfficerSession):
         super().__init__(registry_address="", ca_file=Path(), account=account, password="", now_ms=lambda: 0)
         self.tokens = 0
         self.reachable = True
+        self.refused: AlertHubError | None = None
         self.life_ms = 300_000
         self.answers = asyncio.Event()
         self.answers.set()
@@ -107,6 +113,8 @@ class SignedIn(OfficerSession):
     async def _sign_in(self) -> OfficerToken:
         if not self.reachable:
             raise Retry("the registry did not answer")
+        if self.refused is not None:
+            raise self.refused
         await self.answers.wait()
         self.tokens += 1
         return OfficerToken(f"token-{self.tokens}", self.life_ms)

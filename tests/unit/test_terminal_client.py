@@ -26,8 +26,11 @@ from alerthub.api.v1.patrol_pb2 import (
     TerminalMessage,
     Welcome,
 )
+from alerthub.domain.denials import Denial
+from alerthub.domain.errors import AlertHubError, NotAllowed, TooOften
+from alerthub.identity import NotAuthenticatedError
 from alerthub.terminal.client import LONGEST_WAIT_SECONDS, wait_before_try
-from alerthub.terminal.events import CommandAnswered, LinkChanged, ScreenChanged, TerminalEvent
+from alerthub.terminal.events import CommandAnswered, Link, LinkChanged, ScreenChanged, TerminalEvent
 from alerthub.terminal.outbox import Outbox
 
 
@@ -296,6 +299,56 @@ async def test_a_receipt_does_not_wait_for_a_renewal_that_takes_long(tmp_path: P
         assert (await hub.hears("receipt")).receipt.alert_id == "a1"
         terminal.session.answers.set()
         await hub.hears("renew_token")
+
+
+def is_refusal(event: TerminalEvent) -> bool:
+    return isinstance(event, LinkChanged) and event.link is Link.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("refusal", "english", "chinese"),
+    [
+        (
+            NotAllowed("officer_token", Denial.OFF_SHIFT.value),
+            "current shift",
+            "该警员当前不在本单位的班次内",
+        ),
+        (NotAuthenticatedError(Denial.IDENTITY_REVOKED.value), "revoked", "该身份已被吊销"),
+        (NotAuthenticatedError(""), "an officer and a certificate", "中枢不接受此警员或此证书"),
+    ],
+)
+async def test_the_officer_is_told_why_the_hub_refuses_in_both_languages(
+    tmp_path: Path, refusal: AlertHubError, english: str, chinese: str
+) -> None:
+    async with hub_on() as (hub, address):
+        hub.refuses = refusal
+        async with terminal_on(address, tmp_path / "t.db") as terminal:
+            (told,) = await terminal.until(is_refusal)
+    assert isinstance(told, LinkChanged)
+    assert english in told.reason
+    assert told.reason_chinese == chinese
+
+
+@pytest.mark.parametrize(
+    ("refusal", "chinese"),
+    [
+        (NotAllowed("account", Denial.ACCOUNT_NOT_TAKEN.value), "账号或密码错误，或账号已锁定或吊销"),
+        (TooOften(Denial.SIGN_IN_TOO_OFTEN.value), "该地址登录失败次数过多，请稍后再试"),
+    ],
+)
+async def test_the_officer_is_told_why_the_registry_refuses_in_both_languages(
+    tmp_path: Path, refusal: AlertHubError, chinese: str
+) -> None:
+    async with hub_on() as (hub, address), terminal_on(address, tmp_path / "t.db") as terminal:
+        hub.welcomes()
+        await hub.hears("sign_on")
+        terminal.session.discard(await terminal.session.token())
+        terminal.session.refused = refusal
+        hub.hangs_up()
+        (told,) = await terminal.until(is_refusal)
+    assert isinstance(told, LinkChanged)
+    assert told.reason
+    assert told.reason_chinese == chinese
 
 
 async def test_waits_between_tries_grow_are_bounded_and_differ() -> None:

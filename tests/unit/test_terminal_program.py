@@ -202,7 +202,7 @@ async def test_the_screen_says_in_its_language_what_the_hub_said_in_two(desk: De
         await pilot.press("l")
         told = []
 
-        # when an alert is cancelled, an answer came too late, and the officer is signed off
+        # when an alert is cancelled, an answer came too late, and the officer is signed off and refused
         cancelled = push(ALERT_STATUS_CANCELLED)
         cancelled.alert.cancelled_reason = "the watchlist entry was withdrawn"
         cancelled.alert.cancelled_reason_chinese = "布控条目已撤销"
@@ -211,15 +211,36 @@ async def test_the_screen_says_in_its_language_what_the_hub_said_in_two(desk: De
             ScreenChanged(ScreenChange(ChangeKind.REMOVED, cancelled, RemovalReason.CANCELLED)),
             CommandAnswered("accept", "c1", "a1", late, "it came too late", "接受太迟"),
             LinkChanged(Link.SIGNED_OFF, "the shift has ended", reason_chinese="本班已结束"),
+            LinkChanged(Link.REFUSED, "the token of an officer", reason_chinese="该账号不是警员账号"),
         ):
             desk.program.take(event)
             await pilot.pause()
             told.append(desk.text("message"))
 
     # then each is said in Chinese alone
-    for text, said in zip(told, ("布控条目已撤销", "接受太迟", "本班已结束"), strict=True):
+    for text, said in zip(told, ("布控条目已撤销", "接受太迟", "本班已结束", "不是警员账号"), strict=True):
         assert said in text
     assert not any("the " in text or "it came" in text for text in told)
+
+
+async def test_a_refusal_that_is_over_is_said_no_longer(desk: Desk) -> None:
+    async with desk.program.run_test() as pilot:
+        desk.program.take(LinkChanged(Link.REFUSED, "the token of an officer"))
+        await pilot.pause()
+        assert "the token of an officer" in desk.text("message")
+        desk.program.take(LinkChanged(Link.CONNECTED))
+        await pilot.pause()
+        assert desk.text("message") == ""
+
+
+async def test_what_was_said_of_an_alert_outlives_a_short_break(desk: Desk) -> None:
+    async with desk.program.run_test() as pilot:
+        superseded = CommandAnswer.Result.RESULT_SUPERSEDED
+        desk.program.take(CommandAnswered("accept", "c1", "a1", superseded, ""))
+        desk.program.take(LinkChanged(Link.DISCONNECTED, "UNAVAILABLE"))
+        desk.program.take(LinkChanged(Link.CONNECTED))
+        await pilot.pause()
+        assert "Another unit has it" in desk.text("message")
 
 
 def test_a_card_says_in_its_language_what_is_missing() -> None:
