@@ -135,13 +135,20 @@ def run(work: Coroutine[Any, Any, Result], *, as_json: bool = False) -> Result:
 
 
 def fail(error: AlertHubError, *, as_json: bool = False) -> NoReturn:
-    """Ends the command: one sentence on standard error (or JSON on standard output), and its exit code."""
+    """Ends the command: one sentence on standard error (or JSON on standard output), and its exit code. What
+    officers and operators can be refused has its Chinese behind the English."""
     code = EXIT_RETRY if isinstance(error, Retry) else EXIT_REFUSED
+    chinese = error.words.chinese
     if as_json:
-        answer = {"ok": False, "reason": str(error), "retry": isinstance(error, Retry)}
+        answer = {
+            "ok": False,
+            "reason": str(error),
+            "reason_chinese": chinese,
+            "retry": isinstance(error, Retry),
+        }
         if isinstance(error, Refuse):
             answer |= {"field": error.field, "expected": error.expected}
         typer.echo(json.dumps(answer, ensure_ascii=False))
     else:
-        typer.echo(f"alerthub: {error}", err=True)
+        typer.echo(" / ".join(filter(None, (f"alerthub: {error}", chinese))), err=True)
     raise typer.Exit(code)

@@ -36,6 +36,7 @@ def test_running_needs_an_enrolled_terminal(tmp_path: Path) -> None:
     code, said = run("run", "--account", "li", "--folder", str(tmp_path), "--data", str(tmp_path))
     assert code == 2
     assert "enrolled terminal" in said
+    assert "中没有登记的终端" in said
 
 
 @pytest.mark.parametrize(
