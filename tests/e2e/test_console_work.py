@@ -224,6 +224,28 @@ def test_another_unit_is_sent_by_hand(desk: Desk, office: Office) -> None:
     )
 
 
+def test_a_refusal_is_told_in_the_language_of_the_page(desk: Desk, office: Office) -> None:
+    # given an alert that a unit has in hand, and a desk in Chinese
+    listed, alert = office.raises(VEHICLE)
+    taken = office.becomes(
+        listed, lambda each: each.status == ALERT_STATUS_ACCEPTED, "accepted by the patrol"
+    )
+    desk.waits_for_row(alert.alert_id, "accepted")
+    desk.opens(alert.alert_id)
+    desk.presses("l")
+
+    # when the same unit is sent once more
+    desk.presses("d")
+    desk.waits_for(".candidates li")
+    desk.clicks(f'.candidates li:has(strong:text-is("{taken.assignments[-1].unit_id}")) button')
+
+    # then why not is said in Chinese alone
+    desk.waits_for("[data-result=refused]")
+    told = desk.text("[data-result=refused]")
+    assert "该单位已持有此警情" in told
+    assert "expected" not in told
+
+
 def test_person_alerts_look_like_nothing_else(desk: Desk, office: Office) -> None:
     _, person = office.raises(PERSON)
     _, vehicle = office.raises(VEHICLE)
