@@ -435,7 +435,7 @@ class CommandAnswer(_message.Message):
     result: Global___CommandAnswer.Result.ValueType
     detail: _builtins.str
     detail_chinese: _builtins.str
-    """Of what came too late; a refusal is told in English alone."""
+    """The same; empty where an earlier release answered."""
     def __init__(
         self,
         *,
