@@ -55,6 +55,14 @@ class End:
         return LocalizedText(self.reason_chinese, self.reason)
 
 
+@dataclass(frozen=True, slots=True)
+class _LastOpened:
+    """What was opened of an alert on this stream, and how many sightings the alert had then."""
+
+    opened: Opened
+    sighting_count: int
+
+
 class TerminalStream:
     """A connected terminal with an officer signed on."""
 
@@ -94,9 +102,7 @@ class TerminalStream:
         self._gone: set[str] = set()
         self._may_hold_more = False
         self._versions: dict[str, int] = {}
-        self._opened: dict[str, Opened] = {}
-        self._opened_of: dict[str, int] = {}
-        """How many sightings the alert had then."""
+        self._opened: dict[str, _LastOpened] = {}
         self._heartbeat_at = 0.0
 
     def end(self, end: End) -> None:
@@ -227,7 +233,6 @@ class TerminalStream:
             self._held.discard(alert.alert_id)
             self._gone.add(alert.alert_id)
             self._opened.pop(alert.alert_id, None)
-            self._opened_of.pop(alert.alert_id, None)
         await self._write_encoded(write, common.encoded + own.SerializeToString())
         PUSHED.labels("with" if push.HasField("details") else "without").inc()
         if occurred_at_ms:
@@ -247,9 +252,10 @@ class TerminalStream:
             # A look is for an officer, and costs a row of the audit log.
             _say_missing(push, Reason.CANARY_HAS_NONE.value)
             return
-        known = self._opened.get(alert.alert_id)
+        last = self._opened.get(alert.alert_id)
+        known = None if last is None else last.opened
         opened, fresh = known, False
-        if known is None or known.details is None or self._may_open_more(alert, because):
+        if last is None or last.opened.details is None or _may_open_more(last, alert, because):
             opened = await self._opening.open(
                 alert_id=alert.alert_id,
                 entry_id=alert.entry_id,
@@ -261,8 +267,7 @@ class TerminalStream:
             )
             fresh = opened is not known
             if opened.details is not None or known is None:
-                self._opened[alert.alert_id] = opened
-                self._opened_of[alert.alert_id] = alert.sighting_count
+                self._opened[alert.alert_id] = _LastOpened(opened, alert.sighting_count)
             elif known.details is not None:
                 opened = known
         if opened is None or opened.details is None:
@@ -272,13 +277,6 @@ class TerminalStream:
             if fresh:
                 # Later messages leave the picture out: the terminal has it.
                 push.picture = opened.picture
-
-    def _may_open_more(self, alert: alert_pb2.Alert, because: alert_pb2.AlertEventKind.ValueType) -> bool:
-        """Whether there may be newer evidence than what was opened. What watchlist seals it gives whole, and
-        the first push often has it before the event that says so."""
-        if because == alert_pb2.ALERT_EVENT_KIND_EVIDENCE_SEALED:
-            return self._opened_of.get(alert.alert_id) != alert.sighting_count
-        return because == alert_pb2.ALERT_EVENT_KIND_CONFIRMED
 
     def _welcome(self, *, snapshot: bool) -> patrol_pb2.Welcome:
         return patrol_pb2.Welcome(
@@ -376,6 +374,16 @@ class TerminalStream:
 def _say_missing(push: patrol_pb2.AlertPush, why: LocalizedText) -> None:
     push.details_missing_reason = why.english
     push.details_missing_reason_chinese = why.chinese
+
+
+def _may_open_more(
+    last: _LastOpened, alert: alert_pb2.Alert, because: alert_pb2.AlertEventKind.ValueType
+) -> bool:
+    """Whether there may be newer evidence than what was opened. What watchlist seals it gives whole, and the
+    first push often has it before the event that says so."""
+    if because == alert_pb2.ALERT_EVENT_KIND_EVIDENCE_SEALED:
+        return last.sighting_count != alert.sighting_count
+    return because == alert_pb2.ALERT_EVENT_KIND_CONFIRMED
 
 
 def _signed_off(end: End) -> patrol_pb2.SignedOff:
