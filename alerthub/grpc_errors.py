@@ -33,6 +33,7 @@ from alerthub.identity import NotAuthenticatedError
 
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
 CHINESE = "zh-CN"
+_LONGEST_ADVISED_SECONDS = 3_600.0
 _UNANSWERED = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
@@ -134,9 +135,10 @@ def error_of(call_error: grpc.RpcError) -> AlertHubError:
     text, chinese = _text(call_error), _chinese(call_error)
     if code in _UNANSWERED:
         unexplained = Denial.NOT_ANSWERED.value
-        return Retry(LocalizedText(chinese or unexplained.chinese, text or unexplained.english))
+        words = LocalizedText(chinese or unexplained.chinese, text or unexplained.english)
+        return Retry(words, after_seconds=_advised_wait(call_error))
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        return TooOften(LocalizedText(chinese, text))
+        return TooOften(LocalizedText(chinese, text), after_seconds=_advised_wait(call_error))
     if code is grpc.StatusCode.UNAUTHENTICATED:
         return NotAuthenticatedError(LocalizedText(chinese, text))
     violations = field_violations(call_error)
@@ -155,6 +157,13 @@ def _chinese(call_error: grpc.RpcError) -> str:
     """What the server said in Chinese; empty where it did not."""
     messages = _details(call_error, error_details_pb2.LocalizedMessage)
     return next((str(each.message) for each in messages if each.locale == CHINESE), "")
+
+
+def _advised_wait(call_error: grpc.RpcError) -> float:
+    """The seconds that the server advised, at most an hour; one where it advised nothing."""
+    advised = (each.retry_delay for each in _details(call_error, error_details_pb2.RetryInfo))
+    seconds = next((delay.seconds + delay.nanos / 1e9 for delay in advised), 1.0)
+    return min(max(0.0, seconds), _LONGEST_ADVISED_SECONDS)
 
 
 def field_violations(call_error: grpc.RpcError) -> list[FieldViolation]:

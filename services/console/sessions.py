@@ -141,11 +141,6 @@ class Sessions:
         if any(session.ended for session in self):
             self._sessions = {key: each for key, each in self._sessions.items() if not each.ended}
 
-    def end_all(self, reason: Denial) -> None:
-        for session in self:
-            session.end(reason)
-        self._sessions.clear()
-
     def _ended(self, session: Session) -> bool:
         """Whether it is over; ends it where its time has come."""
         caller = Caller(CallerKind.PERSON, session.account, issued_at_ms=session.opened_at_ms)

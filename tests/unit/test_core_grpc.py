@@ -174,6 +174,21 @@ async def test_chinese_travels_beside_the_english_of_status_and_details(
     assert error_of(refused).words == WORDS
 
 
+@pytest.mark.parametrize(
+    ("raised", "seconds"),
+    [
+        (TooOften("too many", after_seconds=41.5), 41.5),
+        (Retry("Kafka does not answer", after_seconds=7), 7),
+        (Retry("Kafka does not answer", after_seconds=1e9), 3_600),
+    ],
+)
+async def test_the_wait_that_is_advised_travels_too(hub: Hub, raised: Retry, seconds: float) -> None:
+    hub.registry.raises = raised
+    told = error_of(await refusal(hub.as_person(hub.token(ROLE_OPERATOR))))
+    assert isinstance(told, Retry)
+    assert told.after_seconds == seconds
+
+
 async def test_what_is_said_in_english_alone_comes_without_chinese(hub: Hub) -> None:
     hub.registry.raises = Conflict("entry", "active")
     refused = await refusal(hub.as_person(hub.token(ROLE_OPERATOR)))
