@@ -16,6 +16,9 @@ class ServiceSpecification:
     addresses: Mapping[str, str] = field(default_factory=dict)
     """Field of `alerthub.settings.Addresses` by the listener that it names."""
     package: str = "services"
+    niceness: int = 0
+    """Of its processes (nice(2)). What handles each observation gives way to what handles alerts: one machine
+    does both (docs/adr/0025)."""
 
     @property
     def module(self) -> str:
@@ -42,9 +45,9 @@ SERVICES: tuple[ServiceSpecification, ...] = (
     ),
     ServiceSpecification("push", ("grpc_port",), {"grpc_port": "push"}),
     ServiceSpecification("console", ("http_port",)),
-    ServiceSpecification("correlator"),
+    ServiceSpecification("correlator", niceness=4),
     ServiceSpecification("mqtt", ("mqtt_port",), {"mqtt_port": "mqtt"}, package="alerthub.embedded"),
-    ServiceSpecification("gateway", ("http_port", "grpc_port"), {"grpc_port": "gateway"}),
+    ServiceSpecification("gateway", ("http_port", "grpc_port"), {"grpc_port": "gateway"}, niceness=8),
     ServiceSpecification("canary", package="alerthub"),
 )
 """In the order in which they start: owners of data first, the door for devices last, and then the canary,

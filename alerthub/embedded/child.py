@@ -36,6 +36,7 @@ class ChildSpecification:
     environment: dict[str, str]
     log_file: Path
     operations_port: int
+    niceness: int = 0
 
     @property
     def name(self) -> str:
@@ -65,6 +66,7 @@ class Child:
             log_file=self.specification.log_file,
             environment=self.specification.environment,
             at_parent_death=signal.SIGKILL,
+            niceness=self.specification.niceness,
         )
         self._started_at = time.monotonic()
         self._start_again_at = None

@@ -132,7 +132,7 @@ class KafkaNode:
     def kill(self) -> None:
         """kill -9, for tests of faults. `launch` brings it back."""
         if self._process is not None:
-            processes.kill_session(self._process)
+            processes.kill_group(self._process)
             self._process = None
 
     def is_alive(self) -> bool:

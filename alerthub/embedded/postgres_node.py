@@ -104,7 +104,7 @@ class PostgresNode:
         if self._process is not None:
             # Its sessions are process groups of their own, and the memory they share blocks the next start.
             sessions = processes.children(self._process.pid)
-            processes.kill_session(self._process)
+            processes.kill_group(self._process)
             processes.kill_each(sessions)
             self._process = None
 

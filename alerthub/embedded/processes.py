@@ -26,8 +26,11 @@ def spawn(
     at_parent_death: signal.Signals = signal.SIGKILL,
     user: tuple[int, int] | None = None,
     folder: Path | None = None,
+    niceness: int = 0,
 ) -> subprocess.Popen[bytes]:
-    """Starts a child with its output in `log_file`, in a session of its own (Ctrl-C reaches the hub alone).
+    """Starts a child with its output in `log_file`, in a process group of its own (Ctrl-C reaches the hub
+    alone). Not in a session of its own: Linux divides processor time between sessions first, and a niceness
+    counts within one only (sched(7), autogroup).
 
     When this process dies, however it does, the kernel sends the child `at_parent_death`. To be called on a
     thread that lives as long as the process. `user` is a (uid, gid) to become; only root can.
@@ -43,6 +46,7 @@ def spawn(
                 str(int(at_parent_death)),
                 str(os.getpid()),
                 "-" if user is None else f"{user[0]}:{user[1]}",
+                str(niceness),
                 *command,
             ],
             stdin=subprocess.DEVNULL,
@@ -50,7 +54,7 @@ def spawn(
             stderr=log,
             env=dict(environment),
             cwd=folder,
-            start_new_session=True,
+            process_group=0,
         )
 
 
@@ -61,19 +65,18 @@ def rotate(log_file: Path) -> None:
 
 
 def stop(process: subprocess.Popen[bytes], *, with_signal: signal.Signals, grace_seconds: float) -> bool:
-    """Asks the process to end and waits; kills its whole session when it does not. True: it ended by
-    itself."""
+    """Asks the process to end and waits; kills its whole group when it does not. True: it ended by itself."""
     if process.poll() is None:
         process.send_signal(with_signal)
         try:
             process.wait(grace_seconds)
         except subprocess.TimeoutExpired:
-            kill_session(process)
+            kill_group(process)
             return False
     return True
 
 
-def kill_session(process: subprocess.Popen[bytes]) -> None:
+def kill_group(process: subprocess.Popen[bytes]) -> None:
     """kill -9 of the process and what it started. Returns when it is gone."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)

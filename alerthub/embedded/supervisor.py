@@ -185,6 +185,7 @@ class Supervisor:
             environment=environment,
             log_file=self.folder.logs / f"{specification.name}-{instance}.log",
             operations_port=own["operations_port"],
+            niceness=specification.niceness,
         )
 
     def _ports(self) -> dict[tuple[str, str, str], int]:

@@ -1,4 +1,5 @@
-"""Ties a child process to its parent: `python tether.py SIGNAL PARENT USER COMMAND...` becomes COMMAND.
+"""Ties a child process to its parent: `python tether.py SIGNAL PARENT USER NICENESS COMMAND...` becomes
+COMMAND.
 
 The kernel sends SIGNAL to it when the parent dies, however the parent dies, so `kill -9` of the hub leaves
 nothing behind. A program of its own, since running Python code between fork and exec is unsafe where
@@ -23,7 +24,8 @@ LINUX_CAPABILITY_VERSION_3 = 0x20080522
 
 
 def main() -> None:
-    signal_number, parent, user, *command = sys.argv[1:]
+    signal_number, parent, user, niceness, *command = sys.argv[1:]
+    os.nice(int(niceness))
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
         if user != "-":

@@ -21,9 +21,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from alerthub.domain.errors import NotFound, Refuse
 from alerthub.embedded import jars
+from alerthub.embedded.catalogue import SERVICES
 from alerthub.embedded.environment import service_environment
 from alerthub.embedded.folder import HubFolder, HubLock, is_running, random_secret
 from alerthub.embedded.jars import LockedJar
+from alerthub.embedded.processes import kill_group, spawn
 from alerthub.provision import pki
 from alerthub.provision.broker import cluster_id
 from alerthub.settings import KafkaSettings, ServiceSettings
@@ -243,6 +245,28 @@ def test_a_child_is_killed_by_the_kernel_when_its_parent_is_killed(tmp_path: Pat
         wait_for(lambda: runs(child, "sleep"))
         parent.kill()
     wait_for(lambda: not runs(child, "sleep"))
+
+
+def test_a_childs_niceness_counts_beside_the_hubs_other_processes(tmp_path: Path) -> None:
+    # given a niceness on top of the one that this process has
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    child = spawn(["/bin/sleep", "60"], log_file=tmp_path / "log", environment={}, niceness=3)
+    try:
+        wait_for(lambda: runs(child.pid, "sleep"))
+
+        # then the child has it, in the same session, without which it would count for nothing, and Ctrl-C at
+        # the terminal does not reach it
+        assert os.getpriority(os.PRIO_PROCESS, child.pid) == min(19, own + 3)
+        assert os.getsid(child.pid) == os.getsid(0)
+        assert os.getpgid(child.pid) == child.pid
+    finally:
+        kill_group(child)
+
+
+def test_what_handles_observations_gives_way_to_what_handles_alerts() -> None:
+    niceness = {each.name: each.niceness for each in SERVICES}
+    for_alerts = {"dispatch", "push", "watchlist", "registry", "console"}
+    assert niceness["gateway"] > niceness["correlator"] > max(niceness[each] for each in for_alerts)
 
 
 @pytest.mark.parametrize("first_bytes", [b"\xf8", b"\xfb\xff", b"\x00"])
