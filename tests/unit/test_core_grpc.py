@@ -179,7 +179,7 @@ async def test_chinese_travels_beside_the_english_of_status_and_details(
     [
         (TooOften("too many", after_seconds=41.5), 41.5),
         (Retry("Kafka does not answer", after_seconds=7), 7),
-        (Retry("Kafka does not answer", after_seconds=1e9), 3_600),
+        (TooOften("too many", after_seconds=1e9), 3_600),
     ],
 )
 async def test_the_wait_that_is_advised_travels_too(hub: Hub, raised: Retry, seconds: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,7 @@ def sources() -> Iterator[str]:
                 yield path.relative_to(ROOT).as_posix()
 
 
+@cache
 def refusing() -> dict[str, set[str]]:
     read = {path: english_refusals((ROOT / path).read_text(encoding="utf-8")) for path in sources()}
     return {path: functions for path, functions in read.items() if functions}
