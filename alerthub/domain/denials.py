@@ -151,7 +151,7 @@ class Denial(Enum):
     )
     ENROLLED_ALREADY = LocalizedText("该文件夹中已有登记的终端", "a folder without an enrolled terminal")
     KEY_OF_ANOTHER = LocalizedText(
-        "文件夹中的密钥不是本程序生成的", "a key of this program (elliptic curve P-256)"
+        "文件夹中的密钥不是本程序生成的（椭圆曲线 P-256）", "a key of this program (elliptic curve P-256)"
     )
     ACCOUNT_NOT_TAKEN = LocalizedText(
         "账号或密码错误，或账号已锁定或吊销", "an account and password that the registry accepts"

@@ -69,11 +69,17 @@ def test_every_composed_denial_is_in_both_languages_with_nothing_left_open(text:
     assert is_in_both(text)
 
 
-@given(composed)
-def test_both_languages_tell_the_same_figures(text: LocalizedText) -> None:
-    def figures(of: str) -> list[str]:
-        return sorted(re.findall(r"\d+(?:\.\d+)?", of))
+def figures(of: str) -> list[str]:
+    return sorted(re.findall(r"\d+(?:\.\d+)?", of))
 
+
+@pytest.mark.parametrize("denial", list(Denial))
+def test_both_languages_of_a_denial_tell_the_same_figures(denial: Denial) -> None:
+    assert figures(denial.value.chinese) == figures(denial.value.english)
+
+
+@given(composed)
+def test_both_languages_of_a_composed_denial_tell_the_same_figures(text: LocalizedText) -> None:
     assert figures(text.chinese) == figures(text.english)
 
 
