@@ -25,6 +25,7 @@ from alerthub.cli.registry_calls import OptionalAccount, call, registry
 from alerthub.cli.role_words import ROLE_OF_WORD, word_of
 from alerthub.domain.accounts import Grant, digest_of
 from alerthub.domain.errors import Refuse
+from alerthub.domain.texts import ROLES_IN_CHINESE
 
 ACCOUNT = Column(("account", "账号", "帐号"), required=True)
 ROLES = Column(("roles", "角色"), required=True)
@@ -32,16 +33,7 @@ STATE = Column(("state", "状态"))
 COLUMNS = (ACCOUNT, ROLES, STATE)
 _PAGE = 500
 
-CHINESE_ROLES = {
-    "接警员": "operator",
-    "值班长": "supervisor",
-    "布控录入员": "watchlist-editor",
-    "布控审批员": "watchlist-approver",
-    "登记管理员": "registry-editor",
-    "审计员": "auditor",
-    "警员": "officer",
-    "运维工程师": "reliability-engineer",
-}
+CHINESE_ROLES = {chinese: word_of(role) for role, chinese in ROLES_IN_CHINESE.items()}
 
 
 def register(app: typer.Typer) -> None:

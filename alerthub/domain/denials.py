@@ -12,7 +12,7 @@ from enum import Enum
 
 from alerthub.domain.alerts import Status
 from alerthub.domain.reasons import state_in_chinese
-from alerthub.domain.texts import LocalizedText
+from alerthub.domain.texts import ROLES_IN_CHINESE, LocalizedText
 
 
 class Denial(Enum):
@@ -195,23 +195,11 @@ def csrf_expected(cookie: str) -> LocalizedText:
     return LocalizedText(f"页面校验不符（{cookie}）：请刷新页面", f"the value of the cookie {cookie}")
 
 
-_ROLES = {
-    "ROLE_OPERATOR": "接警员",
-    "ROLE_SUPERVISOR": "值班长",
-    "ROLE_WATCHLIST_EDITOR": "布控录入员",
-    "ROLE_WATCHLIST_APPROVER": "布控审批员",
-    "ROLE_REGISTRY_EDITOR": "登记管理员",
-    "ROLE_AUDITOR": "审计员",
-    "ROLE_OFFICER": "警员",
-    "ROLE_RELIABILITY_ENGINEER": "运维工程师",
-}
-
-
 def needs_role(roles: Sequence[str]) -> LocalizedText:
     """Only who holds one of these roles, named as on the wire, may do it."""
     if not roles:
         return LocalizedText("任何人都无权操作", "a person with nobody")
-    chinese = "或".join(_ROLES.get(role, role) for role in roles)
+    chinese = "或".join(ROLES_IN_CHINESE.get(role, role) for role in roles)
     return LocalizedText(f"须由{chinese}操作", f"a person with {' or '.join(roles)}")
 
 
@@ -223,7 +211,7 @@ def caller_must_be(
     who += ["an enrolled terminal"] * terminals + ["a registered device"] * devices
     if not who:
         return LocalizedText("任何人都无权调用", "nobody may call this")
-    chinese = [_ROLES.get(role, role) for role in roles] + [f"服务 {name}" for name in services]
+    chinese = [ROLES_IN_CHINESE.get(role, role) for role in roles] + [f"服务 {name}" for name in services]
     chinese += ["已登记的终端"] * terminals + ["已登记的设备"] * devices
     return LocalizedText(f"调用者须为{'或'.join(chinese)}", f"the caller must be {' or '.join(who)}")
 
