@@ -93,5 +93,5 @@ async def _first(messages: AsyncIterator[patrol_pb2.TerminalMessage]) -> patrol_
 def _finish(end: End) -> None:
     if end.unauthenticated or end.signed_off:
         raise NotAuthenticatedError(end.words)
-    if end.reason:
+    if end.words.english:
         raise Retry(end.words)

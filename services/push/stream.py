@@ -15,9 +15,9 @@ from alerthub.alert_events import AlertEventTail, TailedEvent
 from alerthub.api.v1 import alert_pb2, patrol_pb2
 from alerthub.domain.canary import is_canary
 from alerthub.domain.denials import Denial
-from alerthub.domain.errors import Refuse, Retry
+from alerthub.domain.errors import Refuse, Retry, in_words
 from alerthub.domain.reasons import Reason
-from alerthub.domain.texts import LocalizedText
+from alerthub.domain.texts import NO_TEXT, LocalizedText
 from alerthub.identity import Caller, NotAuthenticatedError
 from alerthub.telemetry import logger
 from services.push.cards import UnconfirmedError, card_for, read_age_ms
@@ -44,15 +44,10 @@ class End:
     """Why a stream ends. `signed_off`: the terminal forgets what was opened for the officer."""
 
     label: str
-    reason: str
-    reason_chinese: str = ""
+    words: LocalizedText = NO_TEXT
+    """The reason; empty where nobody is to be told."""
     signed_off: bool = False
     unauthenticated: bool = False
-
-    @property
-    def words(self) -> LocalizedText:
-        """The reason in both languages."""
-        return LocalizedText(self.reason_chinese, self.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +110,9 @@ class TerminalStream:
         """Ends it where the officer may no longer see it: revoked, off shift, or the token ran out (S2)."""
         why = self._signing_on.signed_off_because(self.officer, self.unit_id, now_ms())
         if why is not None:
-            self.end(End("signed_off", why.value.english, why.value.chinese, signed_off=True))
+            self.end(End("signed_off", why.value, signed_off=True))
         elif self.officer.expires_at_ms <= now_ms():
-            expired = Denial.TOKEN_NOT_RENEWED.value
-            self.end(End("token_expired", expired.english, expired.chinese, unauthenticated=True))
+            self.end(End("token_expired", Denial.TOKEN_NOT_RENEWED.value, unauthenticated=True))
 
     # To the terminal
 
@@ -167,7 +161,7 @@ class TerminalStream:
                 await self._forward_event(write, item)
             elif item is not None:
                 await self._write(write, answer=item)
-        end = self._end or End("ended", "")
+        end = self._end or End("ended")
         if end.signed_off:
             await self._write(write, signed_off=_signed_off(end))
         return end
@@ -176,7 +170,7 @@ class TerminalStream:
         if self.unit_id not in event.unit_ids or self._end is not None:
             return
         if self._queue.qsize() >= self._settings.queue_messages:
-            self.end(End("too_slow", "the terminal is too slow: it resumes where it was"))
+            self.end(End("too_slow", in_words("the terminal is too slow: it resumes where it was")))
             return
         self._queue.put_nowait(event)
 
@@ -309,7 +303,7 @@ class TerminalStream:
         reporting = loops.begin(
             self._report(),
             name="terminal-positions",
-            on_failure=lambda _: self.end(End("position_not_taken", "an internal error")),
+            on_failure=lambda _: self.end(End("position_not_taken", in_words("an internal error"))),
         )
         try:
             async for message in messages:
@@ -325,7 +319,7 @@ class TerminalStream:
                 await self._room()
         finally:
             await loops.end(reporting)
-        self.end(End("hung_up", ""))
+        self.end(End("hung_up"))
 
     async def _report(self) -> None:
         try:
@@ -333,7 +327,7 @@ class TerminalStream:
                 self._queue.put_nowait(await self._carried_out(await self._positions.get(), None))
         except Retry as error:
             # The terminal sends again on its next stream what was not answered.
-            self.end(End("position_not_taken", error.reason))
+            self.end(End("position_not_taken", in_words(error.reason)))
 
     async def _carried_out(
         self, message: patrol_pb2.TerminalMessage, span: SpanContext | None
@@ -387,4 +381,4 @@ def _may_open_more(
 
 
 def _signed_off(end: End) -> patrol_pb2.SignedOff:
-    return patrol_pb2.SignedOff(reason=end.reason, reason_chinese=end.reason_chinese)
+    return patrol_pb2.SignedOff(reason=end.words.english, reason_chinese=end.words.chinese)

@@ -10,7 +10,7 @@ import grpc
 from alerthub import loops
 from alerthub.alert_events import AlertEventTail
 from alerthub.api.v1 import alert_pb2, delivery_pb2, delivery_pb2_grpc
-from alerthub.domain.errors import Retry
+from alerthub.domain.errors import Retry, in_words
 from alerthub.grpc_errors import error_of
 from alerthub.telemetry import logger
 from alerthub.tracing import Traces
@@ -25,7 +25,7 @@ from services.push.stream import End, TerminalStream, now_ms
 log = logger(__name__)
 
 _STALE_SECONDS = 15.0
-_SUPERSEDED = End("superseded", "this terminal has a newer stream")
+_SUPERSEDED = End("superseded", in_words("this terminal has a newer stream"))
 
 
 class StreamMaker:
@@ -135,7 +135,7 @@ class Streams:
         """Ends every stream; the terminals come back to whoever is there."""
         await loops.end(self._task)
         for stream in tuple(self._streams.values()):
-            stream.end(End("stopping", "this instance stops: connect again"))
+            stream.end(End("stopping", in_words("this instance stops: connect again")))
 
     async def _report(self) -> None:
         while True:

@@ -318,7 +318,7 @@ async def test_s2_an_officer_who_may_no_longer_see_it_is_signed_off() -> None:
 
     async with asyncio.timeout(2):
         end = await running
-    assert (end.signed_off, end.reason) == (True, "the account was revoked")
+    assert (end.signed_off, end.words.english) == (True, "the account was revoked")
     told = written.messages[-1].signed_off
     assert (told.reason, told.reason_chinese) == ("the account was revoked", "账号已被吊销")
 
@@ -353,7 +353,8 @@ async def test_a_position_that_kafka_refused_ends_the_stream_so_that_it_is_sent_
     carrying.kafka.set_exception(Retry("Kafka does not answer: send the position again"))
     async with asyncio.timeout(5):
         end = await running
-    assert (end.label, end.reason) == ("position_not_taken", "Kafka does not answer: send the position again")
+    assert end.label == "position_not_taken"
+    assert end.words.english == "Kafka does not answer: send the position again"
     await _ended([reading])
 
 
