@@ -1,7 +1,8 @@
-import { beforeAll, describe, expect, test, vi } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 
-vi.stubGlobal('localStorage', { getItem: () => 'zh', setItem: () => undefined })
-vi.stubGlobal('document', { documentElement: { lang: '' } })
+import { stubBrowser } from './browser'
+
+stubBrowser()
 
 describe('why the hub did something', () => {
   let page: typeof import('../src/i18n')

@@ -1,8 +1,9 @@
 import { createElement } from 'react'
 import { renderToStaticMarkup } from 'react-dom/server'
-import { beforeAll, describe, expect, test, vi } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 
 import type { AlertCard } from '../src/api/types'
+import { stubBrowser } from './browser'
 import { card, summary } from './sample'
 
 const ESCALATED = {
@@ -14,8 +15,7 @@ describe('what the card says of an alert that nobody took', () => {
   let notes: (of: AlertCard, language: 'zh' | 'en') => string
 
   beforeAll(async () => {
-    vi.stubGlobal('localStorage', { getItem: () => 'zh', setItem: () => undefined })
-    vi.stubGlobal('document', { documentElement: { lang: '' } })
+    stubBrowser()
     const { Notes } = await import('../src/card/Notes')
     const { setLanguage } = await import('../src/i18n')
     notes = (of, language) => {

@@ -1,8 +1,9 @@
 import { createElement } from 'react'
 import { renderToStaticMarkup } from 'react-dom/server'
-import { beforeAll, describe, expect, test, vi } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 
 import { Problem } from '../src/api/problem'
+import { stubBrowser } from './browser'
 
 const BODY = { detail: 'alert_id: expected an open alert: this one is closed', detail_chinese: '该警情已办结' }
 
@@ -12,8 +13,7 @@ describe('why the hub refused', () => {
   let problemText: (error: unknown) => string
 
   beforeAll(async () => {
-    vi.stubGlobal('localStorage', { getItem: () => 'zh', setItem: () => undefined })
-    vi.stubGlobal('document', { documentElement: { lang: '' } })
+    stubBrowser()
     page = await import('../src/i18n')
     problemText = (await import('../src/look/problemText')).problemText
     const { CommandResult } = await import('../src/card/CommandResult')
