@@ -45,42 +45,54 @@ def split(body: bytes, boundary: str) -> list[Part]:
     if not marker:
         raise Refuse("content-type", "multipart with a boundary")
     delimiter = b"--" + marker.encode("utf-8", errors="ignore")
-    pieces = (b"\n" + body).split(b"\n" + delimiter, MAXIMUM_PARTS + 2)
-    if len(pieces) < 2:
-        raise Refuse("body", "parts between the boundary that the content type names")
     parts: list[Part] = []
-    for position, piece in enumerate(pieces[1:], start=1):
-        if piece.startswith(b"--"):
-            break
+    # Only what a part keeps is copied: a picture is nearly all of the body.
+    start = _behind(body, delimiter, 0)
+    if start is None:
+        raise Refuse("body", "parts between the boundary that the content type names")
+    while start is not None and not body.startswith(b"--", start):
         if len(parts) == MAXIMUM_PARTS:
             raise Refuse("body", f"at most {MAXIMUM_PARTS} parts")
-        part = _part(piece, delimited=position < len(pieces) - 1)
+        next_start = _behind(body, delimiter, start)
+        end = len(body) if next_start is None else next_start - len(delimiter) - 1
+        part = _part(body, start, end, delimited=next_start is not None)
         if part is not None:
             parts.append(part)
+        start = next_start
     return parts
 
 
-def _part(piece: bytes, *, delimited: bool) -> Part | None:
-    blank = _BLANK_LINE.search(piece[: _MAXIMUM_HEADER_BYTES + 4])
+def _behind(body: bytes, delimiter: bytes, start: int) -> int | None:
+    """Where the first delimiter from `start` on ends that is at the beginning of a line; None: there is
+    none."""
+    if start == 0 and body.startswith(delimiter):
+        return len(delimiter)
+    found = body.find(b"\n" + delimiter, start)
+    return None if found < 0 else found + 1 + len(delimiter)
+
+
+def _part(body: bytes, start: int, end: int, *, delimited: bool) -> Part | None:
+    blank = _BLANK_LINE.search(body, start, min(end, start + _MAXIMUM_HEADER_BYTES + 4))
     if blank is None:
-        if piece.strip() == b"":
+        if body[start:end].strip() == b"":
             return None
         raise Refuse("body", f"a blank line within {_MAXIMUM_HEADER_BYTES} bytes of the start of each part")
     headers: dict[str, str] = {}
-    for line in piece[: blank.start()].decode("utf-8", errors="replace").splitlines():
+    for line in body[start : blank.start()].decode("utf-8", errors="replace").splitlines():
         name, separator, value = line.partition(":")
         if separator:
             headers.setdefault(name.strip().lower(), value.strip())
-    content = piece[blank.end() :]
-    if delimited:
-        content = content.removesuffix(b"\r")
+    start = blank.end()
+    if delimited and body.endswith(b"\r", start, end):
+        end -= 1
     stated = headers.get("content-length", "")
     complete = delimited
     if stated.isascii() and stated.isdigit() and len(stated) < 10:
-        if len(content) > int(stated) and not content[int(stated) :].strip():
-            content = content[: int(stated)]
-        complete = len(content) >= int(stated) or delimited
+        stated_end = start + int(stated)
+        if stated_end < end and not body[stated_end:end].strip():
+            end = stated_end
+        complete = end >= stated_end or delimited
     kind = content_type(headers.get("content-type", ""))
     disposition = headers.get("content-disposition", "")
     names = tuple((quoted or bare).lower() for quoted, bare in _NAME.findall(disposition))
-    return Part(names, kind.media_type, kind.charset, content, complete)
+    return Part(names, kind.media_type, kind.charset, body[start:end], complete)

@@ -31,12 +31,13 @@ def decode(body: bytes, charset: str) -> str:
 class _Reader:
     """Collects the text of leaves by their path below the root, without prefixes: `ANPR/licensePlate`."""
 
-    __slots__ = ("elements", "leaf", "parts", "path", "root", "values")
+    __slots__ = ("elements", "leaf", "parts", "path", "root", "text", "values")
 
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
         self.path: list[str] = []
         self.parts: list[str] = []
+        self.text = self.parts.append
         self.root = ""
         self.elements = 0
         self.leaf = False
@@ -52,9 +53,6 @@ class _Reader:
             self.root = local
         self.parts.clear()
         self.leaf = True
-
-    def text(self, data: str) -> None:
-        self.parts.append(data)
 
     def end(self, name: str) -> None:
         if self.leaf and self.path:
