@@ -7,16 +7,16 @@ decides it, in columns. A batch without one is read all the same: its observatio
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from alerthub.api.v1.observation_pb2 import (
     ClosedObservationBatch,
     Observation,
-    ObservationBatch,
     ObservationIndex,
     WrappedDataKey,
 )
+from alerthub.sealing import WrappedKey
 
 _BYTES = 16
 """Of an observation's id and of a token."""
@@ -24,29 +24,55 @@ _NO_TOKEN = bytes(_BYTES)
 _MOST = 255
 
 
-def with_index(batch: ObservationBatch) -> bytes:
-    """The batch's value, with the index of its observations where they fit one."""
-    index = _index_of(batch.observations)
-    if index is not None:
-        batch.index.CopyFrom(index)
-    return batch.SerializeToString()
+class WrittenBatch:
+    """A batch that is being written. Each observation is closed when it is added, and its part of the index
+    noted."""
 
+    __slots__ = ("_blinding", "_closed", "_columns", "_key_ids", "size_bytes")
 
-def _index_of(observations: Sequence[Observation]) -> ObservationIndex | None:
-    """None where an id, a kind or a token has another size than the index has room for."""
-    columns = _Columns(observations)
-    width = max(map(len, columns.rows), default=0)
-    rows = [row or (_NO_TOKEN,) * width for row in columns.rows]
-    if any(len(row) != width or any(len(token) not in {0, _BYTES} for token in row) for row in rows):
-        return None
-    if any(len(one) != _BYTES for one in columns.observation_ids) or max(columns.kinds, default=0) > _MOST:
-        return None
-    return ObservationIndex(
-        observation_ids=b"".join(columns.observation_ids),
-        kinds=bytes(columns.kinds),
-        identifier_counts=bytes(columns.identifier_counts),
-        tokens=[b"".join(row[place] or _NO_TOKEN for row in rows) for place in range(width)],
-    )
+    def __init__(self, gateway_id: str, matching_version: int, epoch: str) -> None:
+        self._blinding = (matching_version, epoch)
+        self._closed = ClosedObservationBatch(
+            gateway_id=gateway_id, matching_version=matching_version, epoch=epoch
+        )
+        self._columns = _Columns()
+        self._key_ids: set[bytes] = set()
+        self.size_bytes = 0
+        """Of the observations, without keys and index."""
+
+    def __len__(self) -> int:
+        return len(self._columns.kinds)
+
+    @property
+    def observation_ids(self) -> Sequence[bytes]:
+        return self._columns.observation_ids
+
+    def is_of(self, matching_version: int, epoch: str) -> bool:
+        return self._blinding == (matching_version, epoch)
+
+    def add(self, observation: Observation, keys: Iterable[WrappedKey]) -> None:
+        """The observation, and the data keys that open what is sealed in it."""
+        closed = observation.SerializeToString()
+        self._closed.observations.append(closed)
+        self.size_bytes += len(closed)
+        self._columns.add(observation)
+        for key in keys:
+            if key.data_key_id not in self._key_ids:
+                self._key_ids.add(key.data_key_id)
+                self._closed.data_keys.add(
+                    data_key_id=key.data_key_id,
+                    recipient_key_id=key.recipient_key_id,
+                    wrapped=key.wrapped,
+                )
+
+    def value(self, received_time_ms: int, sequence: int) -> bytes:
+        """The record's value, with the index of the observations where they fit one."""
+        self._closed.received_time_ms = received_time_ms
+        self._closed.sequence = sequence
+        index = self._columns.index()
+        if index is not None:
+            self._closed.index.CopyFrom(index)
+        return self._closed.SerializeToString()
 
 
 class _Columns:
@@ -54,18 +80,40 @@ class _Columns:
 
     __slots__ = ("identifier_counts", "kinds", "observation_ids", "rows")
 
-    def __init__(self, observations: Sequence[Observation]) -> None:
-        self.observation_ids: Sequence[bytes] = [one.observation_id for one in observations]
-        self.kinds: Sequence[int] = [one.kind for one in observations]
-        identifiers = [one.identifiers for one in observations]
-        self.identifier_counts: Sequence[int] = [min(len(some), _MOST) for some in identifiers]
-        self.rows = [tuple(some[0].tokens) if len(some) == 1 else () for some in identifiers]
+    def __init__(self) -> None:
+        self.observation_ids: list[bytes] = []
+        self.kinds: list[int] = []
+        self.identifier_counts: list[int] = []
+        self.rows: list[Sequence[bytes]] = []
         """The tokens of the one identifier, by mask."""
+
+    def add(self, observation: Observation) -> None:
+        identifiers = observation.identifiers
+        count = len(identifiers)
+        self.observation_ids.append(observation.observation_id)
+        self.kinds.append(observation.kind)
+        self.identifier_counts.append(min(count, _MOST))
+        self.rows.append(tuple(identifiers[0].tokens) if count == 1 else ())
 
     def tokens(self, place: int) -> Sequence[bytes] | None:
         if any(len(row) <= place for row in self.rows if row):
             return None
         return [row[place] if row else b"" for row in self.rows]
+
+    def index(self) -> ObservationIndex | None:
+        """None where an id, a kind or a token has another size than the index has room for."""
+        width = max(map(len, self.rows), default=0)
+        rows = [row or (_NO_TOKEN,) * width for row in self.rows]
+        if any(len(row) != width or any(len(token) not in {0, _BYTES} for token in row) for row in rows):
+            return None
+        if any(len(one) != _BYTES for one in self.observation_ids) or max(self.kinds, default=0) > _MOST:
+            return None
+        return ObservationIndex(
+            observation_ids=b"".join(self.observation_ids),
+            kinds=bytes(self.kinds),
+            identifier_counts=bytes(self.identifier_counts),
+            tokens=[b"".join([row[place] or _NO_TOKEN for row in rows]) for place in range(width)],
+        )
 
 
 class _Index:
@@ -100,7 +148,9 @@ class ReadBatch:
             self._columns = _Index(closed.index, number)
         else:
             self._opened = [Observation.FromString(one) for one in closed.observations]
-            self._columns = _Columns(self._opened)
+            self._columns = _Columns()
+            for each in self._opened:
+                self._columns.add(each)
         self.observation_ids = self._columns.observation_ids
         self.kinds = self._columns.kinds
         self.identifier_counts = self._columns.identifier_counts

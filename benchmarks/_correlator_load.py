@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from alerthub.api.v1 import common_pb2, observation_pb2, registry_pb2, watchlist_pb2
 from alerthub.domain.partitioning import partition_of
-from alerthub.observation_batches import with_index
+from alerthub.observation_batches import WrittenBatch
+from alerthub.sealing import WrappedKey
 from alerthub.topics import TOPICS
 from services.correlator.replicas import Reference
 
@@ -126,16 +127,11 @@ def batches(number: int, size: int, *, seed: int) -> Iterator[tuple[int, bytes]]
         received_ms = FIRST_MS + index * size * 1_000 // OBSERVATIONS_A_SECOND
         partition = index % PARTITIONS
         devices = by_partition[partition]
-        batch = observation_pb2.ObservationBatch(
-            gateway_id="gateway-1",
-            received_time_ms=received_ms,
-            sequence=index,
-            matching_version=1,
-            epoch="1",
-            observations=[_observation(chance, chance.choice(devices), received_ms) for _ in range(size)],
-            data_keys=[observation_pb2.WrappedDataKey(data_key_id=b"12345678", wrapped=os.urandom(1_200))],
-        )
-        yield partition, with_index(batch)
+        batch = WrittenBatch("gateway-1", 1, "1")
+        key = WrappedKey(b"12345678", "recipient-1", os.urandom(1_200))
+        for _ in range(size):
+            batch.add(_observation(chance, chance.choice(devices), received_ms), [key])
+        yield partition, batch.value(received_ms, index)
 
 
 def _observation(chance: random.Random, device: int, received_ms: int) -> observation_pb2.Observation:

@@ -27,10 +27,9 @@ from alerthub.api.v1.observation_pb2 import (
     OBSERVATION_KIND_IDENTIFIER_READ,
     BlindedIdentifier,
     Observation,
-    ObservationBatch,
 )
 from alerthub.domain.partitioning import partition_of
-from alerthub.observation_batches import with_index
+from alerthub.observation_batches import WrittenBatch
 from alerthub.selftest.hub import ChildHub, HubFacts
 from alerthub.selftest.officer import Officer
 from alerthub.selftest.persons import account_with, bootstrap_accounts
@@ -272,15 +271,10 @@ async def _produce(producer: AIOKafkaProducer, cameras: list[str]) -> None:
         )
         for number in range(256)
     ]
-    batch = with_index(
-        ObservationBatch(
-            gateway_id="benchmark",
-            received_time_ms=now_ms,
-            matching_version=1,
-            epoch="benchmark",
-            observations=observations,
-        )
-    )
+    written = WrittenBatch("benchmark", 1, "benchmark")
+    for each in observations:
+        written.add(each, ())
+    batch = written.value(now_ms, 0)
     acknowledgements = []
     for number in range(-(-OUTAGE_OBSERVATIONS // 256)):
         partition = partition_of(f"district-{number % _hub.DISTRICTS}", PARTITIONS)

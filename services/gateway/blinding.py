@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from alerthub.api.v1.common_pb2 import AuthenticationClass as WireAuthenticationClass
 from alerthub.api.v1.common_pb2 import IdentifierKind as WireIdentifierKind
 from alerthub.api.v1.common_pb2 import Position
-from alerthub.api.v1.observation_pb2 import BlindedIdentifier, Observation, SealedDetails
 from alerthub.api.v1.observation_pb2 import Direction as WireDirection
+from alerthub.api.v1.observation_pb2 import Observation, SealedDetails
 from alerthub.api.v1.observation_pb2 import ObservationKind as WireObservationKind
 from alerthub.domain.admission import AuthenticationClass
 from alerthub.domain.clock import CorrectedTime
@@ -40,11 +40,56 @@ def seal_picture(
     return SealedPicture(picture_id, sealed.sealed, sealed.key)
 
 
-def blinded(
-    event: DeviceEvent, observation_id: bytes, blinding: Blinding, keyring: DataKeyring, *, now_ms: int
-) -> tuple[list[BlindedIdentifier], WrappedKey | None]:
-    """The event's identifiers as tokens and sealed details, and the data key that seals them (refusal 3)."""
-    result = []
+def observation(
+    event: DeviceEvent,
+    device: RegisteredDevice,
+    *,
+    observation_id: bytes,
+    authentication_class: AuthenticationClass,
+    corrected: CorrectedTime,
+    received_time_ms: int,
+    picture: SealedPicture | None,
+) -> Observation:
+    """The observation for Kafka, still without identifiers. It holds nothing of the event that names
+    anybody."""
+    made = Observation(
+        observation_id=observation_id,
+        device_id=device.device_id,
+        kind=WireObservationKind.ValueType(event.kind),
+        device_time_ms=event.device_time_ms,
+        corrected_time_ms=corrected.time_ms,
+        received_time_ms=received_time_ms,
+        clock_uncertainty_ms=corrected.uncertainty_ms,
+        read_confidence=event.read_confidence,
+        position=position_of(event.place, device),
+        district=device.district,
+        authentication_class=WireAuthenticationClass.ValueType(authentication_class),
+    )
+    # Most events leave these empty, and an empty field costs as much to set as any other.
+    if event.track_id:
+        made.track_id = event.track_id
+    if event.direction:
+        made.direction = WireDirection.ValueType(event.direction)
+    if event.lane:
+        made.lane = event.lane
+    if picture is not None:
+        made.picture_id = picture.picture_id
+        made.picture_data_key_id = picture.key.data_key_id
+    return made
+
+
+def add_identifiers(
+    made: Observation,
+    event: DeviceEvent,
+    blinding: Blinding,
+    keyring: DataKeyring,
+    *,
+    authorisation_id: str,
+    now_ms: int,
+) -> WrappedKey | None:
+    """Adds the event's identifiers as tokens and sealed details, and the authorisation under which they were
+    taken. Returns the data key that seals them (refusal 3)."""
+    made.authorisation_id = authorisation_id
     key: WrappedKey | None = None
     for one in event.identifiers:
         text = normalise(one.kind, one.text)
@@ -55,53 +100,16 @@ def blinded(
             identifier=text, make=event.make, colour=event.colour, plate_colour=event.plate_colour
         )
         sealed = keyring.seal(
-            details.SerializeToString(), details_associated(observation_id, tokens[0]), now_ms
+            details.SerializeToString(), details_associated(made.observation_id, tokens[0]), now_ms
         )
         key = sealed.key
-        result.append(
-            BlindedIdentifier(
-                kind=WireIdentifierKind.ValueType(one.kind),
-                tokens=tokens,
-                sealed_details=sealed.sealed,
-                data_key_id=sealed.key.data_key_id,
-            )
+        made.identifiers.add(
+            kind=WireIdentifierKind.ValueType(one.kind),
+            tokens=tokens,
+            sealed_details=sealed.sealed,
+            data_key_id=key.data_key_id,
         )
-    return result, key
-
-
-def observation(
-    event: DeviceEvent,
-    device: RegisteredDevice,
-    *,
-    observation_id: bytes,
-    identifiers: list[BlindedIdentifier],
-    authorisation_id: str,
-    authentication_class: AuthenticationClass,
-    corrected: CorrectedTime,
-    received_time_ms: int,
-    picture: SealedPicture | None,
-) -> Observation:
-    """The observation for Kafka. It holds nothing of the event that names anybody."""
-    return Observation(
-        observation_id=observation_id,
-        device_id=device.device_id,
-        kind=WireObservationKind.ValueType(event.kind),
-        device_time_ms=event.device_time_ms,
-        corrected_time_ms=corrected.time_ms,
-        received_time_ms=received_time_ms,
-        clock_uncertainty_ms=corrected.uncertainty_ms,
-        track_id=event.track_id,
-        identifiers=identifiers,
-        read_confidence=event.read_confidence,
-        direction=WireDirection.ValueType(event.direction),
-        lane=event.lane,
-        position=position_of(event.place, device),
-        district=device.district,
-        picture_id=picture.picture_id if picture else "",
-        picture_data_key_id=picture.key.data_key_id if picture else b"",
-        authentication_class=WireAuthenticationClass.ValueType(authentication_class),
-        authorisation_id=authorisation_id,
-    )
+    return key
 
 
 def position_of(place: Place | None, device: RegisteredDevice) -> Position:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from aiokafka.errors import KafkaError
 
 from alerthub.api.v1.common_pb2 import AuthenticationClass as WireAuthenticationClass
-from alerthub.api.v1.observation_pb2 import BlindedIdentifier, DirectCall, DirectCallKind
+from alerthub.api.v1.observation_pb2 import DirectCall, DirectCallKind
 from alerthub.domain.admission import (
     AuthenticationClass,
     RateLimit,
@@ -25,12 +24,11 @@ from alerthub.domain.alert_trace import CALL_ACCEPTED
 from alerthub.domain.device_events import CallKind, DeviceEvent, observation_id
 from alerthub.domain.errors import Refuse, Retry
 from alerthub.evidence import EvidenceStore
-from alerthub.sealing import WrappedKey
 from alerthub.telemetry import logger
 from alerthub.tracing import Traces, alert_context, headers_of
 from services.gateway import metrics, spans
 from services.gateway.admittance import Clocks, PeakGuard, RateGuard
-from services.gateway.blinding import SealedPicture, blinded, observation, position_of, seal_picture
+from services.gateway.blinding import SealedPicture, add_identifiers, observation, position_of, seal_picture
 from services.gateway.devices import DeviceDirectory
 from services.gateway.keys import KeyHolder
 from services.gateway.packer import BatchPacker, Producer
@@ -92,6 +90,7 @@ class Intake:
         self._rates = RateGuard(RateLimit(settings.device_events_per_second, settings.device_burst))
         self._call_rates = RateGuard(RateLimit(settings.calls_per_second, settings.call_burst))
         self._in_flight: dict[bytes, Taken] = {}
+        packer.when_settled(self._forget)
 
     def not_ready_because(self) -> str | None:
         """None while observations are taken; else one sentence."""
@@ -117,12 +116,13 @@ class Intake:
     def require_allowance(self, device_id: str, events: Sequence[DeviceEvent]) -> None:
         """Counts the events against the device's rate and peak before any of them is taken."""
         now_ms = self._now_ms()
-        calls = sum(1 for event in events if event.call is not None)
+        calls = len([event for event in events if event.call is not None])
         if calls:
             self._call_rates.require(device_id, calls, now_ms=now_ms)
-        if len(events) > calls:
-            self._rates.require(device_id, len(events) - calls, now_ms=now_ms)
-            self._peaks.require(device_id, len(events) - calls, now_ms=now_ms)
+        observations = len(events) - calls
+        if observations:
+            self._rates.require(device_id, observations, now_ms=now_ms)
+            self._peaks.require(device_id, observations, now_ms=now_ms)
 
     async def settled(self, taken: Iterable[Taken]) -> None:
         """Returns once the broker has all of them; Retry after a bounded wait."""
@@ -142,7 +142,7 @@ class Intake:
         self._devices.require_complete()
         device = self._devices.in_force(device_id, now_ms)
         proven = effective_class(device.registered_class, used)
-        blinding = self._keys.in_force()
+        blinding = self._keys.in_force(now_ms)
         self._packer.require_room(1)
         event_id = observation_id(device_id, event, key=blinding.id_key)
         known = self._in_flight.get(event_id)
@@ -150,20 +150,8 @@ class Intake:
             metrics.observations_repeated.labels(adapter).inc()
             return known
 
-        keys: tuple[WrappedKey, ...] = ()
-        identifiers: list[BlindedIdentifier] = []
-        authorisation: str | None = None
-        if event.identifiers:
-            authorisation = check_authorisation(device.authorisations, now_ms=now_ms)
-            if authorisation is None:
-                metrics.identifiers_dropped.labels(adapter).inc(len(event.identifiers))
-                metrics.observations_stripped.labels(adapter).inc()
-            else:
-                identifiers, key = blinded(event, event_id, blinding, self._keys.keyring, now_ms=now_ms)
-                keys = (key,) if key is not None else ()
         picture = await self._kept_picture(event, event_id, now_ms) if event.picture else None
         if picture is not None:
-            keys = (*keys, picture.key)
             # While the picture was written a repeat may have gone ahead.
             known = self._in_flight.get(event_id)
             if known is not None:
@@ -172,30 +160,43 @@ class Intake:
         late = now_ms - corrected.time_ms > LATE_AFTER_MS
         if late:
             metrics.observations_late.labels(adapter).inc()
-        batch = self._packer.add(
-            observation(
-                event,
-                device,
-                observation_id=event_id,
-                identifiers=identifiers,
-                authorisation_id=authorisation or "",
-                authentication_class=proven,
-                corrected=corrected,
-                received_time_ms=now_ms,
-                picture=picture,
-            ),
-            partition=device.partition,
-            blinding=blinding,
-            keys=keys,
-            adapter=adapter,
+        made = observation(
+            event,
+            device,
+            observation_id=event_id,
+            authentication_class=proven,
+            corrected=corrected,
+            received_time_ms=now_ms,
+            picture=picture,
         )
-        taken = Taken(batch.outcome, late, stripped=bool(event.identifiers) and authorisation is None)
-        self._in_flight[event_id] = taken
-        batch.on_settled.append(partial(self._forget, event_id))
+        keys = [] if picture is None else [picture.key]
+        stripped = False
+        if event.identifiers:
+            authorisation = check_authorisation(device.authorisations, now_ms=now_ms)
+            if authorisation is None:
+                stripped = True
+                metrics.identifiers_dropped.labels(adapter).inc(len(event.identifiers))
+                metrics.observations_stripped.labels(adapter).inc()
+            else:
+                key = add_identifiers(
+                    made,
+                    event,
+                    blinding,
+                    self._keys.keyring,
+                    authorisation_id=authorisation,
+                    now_ms=now_ms,
+                )
+                if key is not None:
+                    keys.append(key)
+        outcome = self._packer.add(
+            made, partition=device.partition, blinding=blinding, keys=keys, adapter=adapter
+        )
+        taken = self._in_flight[event_id] = Taken(outcome, late, stripped)
         return taken
 
-    def _forget(self, event_id: bytes) -> None:
-        self._in_flight.pop(event_id, None)
+    def _forget(self, event_ids: Sequence[bytes]) -> None:
+        for event_id in event_ids:
+            self._in_flight.pop(event_id, None)
 
     async def _kept_picture(self, event: DeviceEvent, event_id: bytes, now_ms: int) -> SealedPicture | None:
         picture = seal_picture(self._keys.keyring, event_id, event.picture, now_ms=now_ms)

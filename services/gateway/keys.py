@@ -72,7 +72,9 @@ class KeyHolder:
 
     def not_ready_because(self) -> str | None:
         """None while observations can be blinded and sealed; else one sentence."""
-        now_ms = self._now_ms()
+        return self._not_ready_because(self._now_ms())
+
+    def _not_ready_because(self, now_ms: int) -> str | None:
         if self._in_force is None:
             return self._reason
         if now_ms - self._answered_at_ms > self._maximum_age_ms:
@@ -83,9 +85,9 @@ class KeyHolder:
             return "no sealing key of watchlist is valid"
         return None
 
-    def in_force(self) -> Blinding:
-        """What to blind with now. Retry when there is nothing, or it may be outdated."""
-        reason = self.not_ready_because()
+    def in_force(self, now_ms: int) -> Blinding:
+        """What to blind with at `now_ms`. Retry when there is nothing, or it may be outdated."""
+        reason = self._not_ready_because(now_ms)
         if reason is not None or self._in_force is None:
             raise Retry(reason or self._reason, after_seconds=2)
         return self._in_force

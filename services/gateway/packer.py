@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -13,9 +13,9 @@ from typing import Protocol
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 from opentelemetry.trace import SpanContext
 
-from alerthub.api.v1.observation_pb2 import Observation, ObservationBatch, WrappedDataKey
+from alerthub.api.v1.observation_pb2 import Observation
 from alerthub.domain.errors import Retry
-from alerthub.observation_batches import with_index
+from alerthub.observation_batches import WrittenBatch
 from alerthub.sealing import WrappedKey
 from alerthub.telemetry import logger
 from alerthub.tracing import Headers, Traces, headers_of
@@ -26,7 +26,7 @@ log = logger(__name__)
 
 MAXIMUM_OBSERVATIONS = 256
 MAXIMUM_BATCH_BYTES = 1024 * 1024
-"""Half of what the topic takes: data keys and the index come on top."""
+"""Half of what the topic takes: data keys, the index and the last observation come on top."""
 WATERMARK_SECONDS = 1.0
 """C11: an empty batch to each partition so often."""
 ACKNOWLEDGED_WITHIN_SECONDS = 5.0
@@ -68,18 +68,20 @@ def adapted_linger_ms(rate_per_second: float, *, minimum_ms: float, maximum_ms: 
 class Batch:
     """What is collected for one partition."""
 
-    message: ObservationBatch
+    written: WrittenBatch
     outcome: asyncio.Future[None]
     """Done once the broker has the batch; fails with Retry, also when it does not within a bounded time,
     though the batch may still get there. All of the batch's observations share it."""
     opened_at: float
-    size_bytes: int = 0
-    count: int = 0
-    key_ids: set[bytes] = field(default_factory=set)
+    received_time_ms: int = 0
+    sequence: int = 0
     adapters: Counter[str] = field(default_factory=Counter)
     expiry: asyncio.TimerHandle | None = None
     span: SpanContext | None = None
-    on_settled: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        return len(self.written)
 
 
 @dataclass(slots=True)
@@ -135,6 +137,7 @@ class BatchPacker:
         self._in_flight = 0
         # Closed batches that the broker has not acknowledged, oldest first.
         self._unsettled: dict[int, Batch] = {}
+        self._on_settled: list[Callable[[Sequence[bytes]], None]] = []
         self._rate = 0.0
         self._rate_since = self._loop.time()
         self._rate_count = 0
@@ -153,6 +156,11 @@ class BatchPacker:
             return "Kafka does not acknowledge"
         return None
 
+    def when_settled(self, listener: Callable[[Sequence[bytes]], None]) -> None:
+        """From now on `listener` gets the ids of a batch's observations, once the broker has it or never
+        will."""
+        self._on_settled.append(listener)
+
     def require_room(self, count: int) -> None:
         """Retry when `count` more observations would be too many in flight."""
         if self._stopped:
@@ -166,43 +174,30 @@ class BatchPacker:
         *,
         partition: int,
         blinding: Blinding,
-        keys: tuple[WrappedKey, ...],
+        keys: Iterable[WrappedKey],
         adapter: str,
-    ) -> Batch:
-        """Puts the observation into the open batch of its partition and returns that batch."""
+    ) -> asyncio.Future[None]:
+        """Puts the observation into the open batch of its partition, with the data keys that open what is
+        sealed in it.
+
+        Returns the batch's outcome: done once the broker has it.
+        """
         lane = self._lanes[partition]
-        size = observation.ByteSize() + 16
         batch = lane.open
-        if batch is not None and (
-            batch.message.matching_version != blinding.version
-            or batch.message.epoch != blinding.epoch
-            or batch.size_bytes + size > MAXIMUM_BATCH_BYTES
-        ):
+        if batch is not None and not batch.written.is_of(blinding.version, blinding.epoch):
             self._close(lane)
             batch = None
         if batch is None:
             batch = self._opened(lane, blinding)
-        batch.message.observations.append(observation)
-        batch.size_bytes += size
-        batch.count += 1
+        batch.written.add(observation, keys)
         batch.adapters[adapter] += 1
-        for key in keys:
-            if key.data_key_id not in batch.key_ids:
-                batch.key_ids.add(key.data_key_id)
-                batch.message.data_keys.append(
-                    WrappedDataKey(
-                        data_key_id=key.data_key_id,
-                        recipient_key_id=key.recipient_key_id,
-                        wrapped=key.wrapped,
-                    )
-                )
         self._in_flight += 1
         self._rate_count += 1
-        if batch.count >= MAXIMUM_OBSERVATIONS:
+        if batch.count >= MAXIMUM_OBSERVATIONS or batch.written.size_bytes >= MAXIMUM_BATCH_BYTES:
             self._close(lane)
         elif self._timer is None:
             self._timer = self._loop.call_later(self._linger_seconds(), self._tick)
-        return batch
+        return batch.outcome
 
     def flush(self) -> None:
         """Sends what is open now."""
@@ -249,14 +244,11 @@ class BatchPacker:
         self.flush()
 
     def _opened(self, lane: _Lane, blinding: Blinding | None) -> Batch:
-        message = ObservationBatch(gateway_id=self._gateway_id)
-        if blinding is not None:
-            message.matching_version = blinding.version
-            message.epoch = blinding.epoch
+        version, epoch = (0, "") if blinding is None else (blinding.version, blinding.epoch)
         outcome = self._loop.create_future()
         # A request that gave up waiting leaves nobody to fetch the error.
         outcome.add_done_callback(lambda done: done.exception())
-        lane.open = Batch(message, outcome, self._loop.time())
+        lane.open = Batch(WrittenBatch(self._gateway_id, version, epoch), outcome, self._loop.time())
         return lane.open
 
     def _close(self, lane: _Lane) -> None:
@@ -266,8 +258,7 @@ class BatchPacker:
         lane.open = None
         lane.received_time_ms = max(lane.received_time_ms, self._now_ms())
         lane.sequence += 1
-        batch.message.received_time_ms = lane.received_time_ms
-        batch.message.sequence = lane.sequence
+        batch.received_time_ms, batch.sequence = lane.received_time_ms, lane.sequence
         if self._traces is not None and batch.count:
             batch.span = self._traces.batch()
         # One timer a batch costs less than a bounded wait for each of its observations.
@@ -285,7 +276,7 @@ class BatchPacker:
                 try:
                     sent = await self._producer.send(
                         self._topic,
-                        with_index(batch.message),
+                        batch.written.value(batch.received_time_ms, batch.sequence),
                         partition=lane.partition,
                         headers=None if batch.span is None else headers_of(batch.span),
                     )
@@ -312,8 +303,8 @@ class BatchPacker:
         if batch.expiry is not None:
             batch.expiry.cancel()
         metrics.in_flight.set(self._in_flight)
-        for callback in batch.on_settled:
-            callback()
+        for listener in self._on_settled:
+            listener(batch.written.observation_ids)
         if error is None:
             metrics.batches.labels("acknowledged").inc()
             if batch.count:

@@ -10,7 +10,6 @@ from alerthub.api.v1.observation_pb2 import (
     BlindedIdentifier,
     ClosedObservationBatch,
     Observation,
-    ObservationBatch,
 )
 from alerthub.domain.catalogue import Catalogue, Configuration, RegisteredDevice
 from alerthub.domain.correlation import Evaluation, Knowledge, evaluate
@@ -33,7 +32,7 @@ from alerthub.domain.resources import (
 )
 from alerthub.domain.texts import LocalizedText
 from alerthub.domain.versions import Version
-from alerthub.observation_batches import ReadBatch, with_index
+from alerthub.observation_batches import ReadBatch, WrittenBatch
 
 NOW = 1_800_000_000_000
 DAY = 86_400_000
@@ -211,9 +210,10 @@ def standing(name: str, *texts: str, at_ms: int, track: str = "", left: bool = F
 
 
 def batch_value(*observations: Observation, received_ms: int = NOW) -> bytes:
-    return with_index(
-        ObservationBatch(received_time_ms=received_ms, epoch="epoch-1", observations=observations)
-    )
+    written = WrittenBatch("gateway-1", 0, "epoch-1")
+    for each in observations:
+        written.add(each, ())
+    return written.value(received_ms, 0)
 
 
 def with_one_unreadable(value: bytes) -> bytes:

@@ -76,7 +76,7 @@ async def test_c11_a_watermark_is_an_empty_batch_in_every_partition_behind_what_
     taking = asyncio.create_task(take(one, "1"))
     await asyncio.sleep(0)
     one.clock.ms += 1_000
-    one.packer.watermark(one.keys.in_force())
+    one.packer.watermark(one.keys.in_force(one.clock()))
     await taking
     partitions = [partition or 0 for _, partition, _ in one.broker.records]
     sizes = [len(batch.observations) for batch in one.broker.batches()]
@@ -144,7 +144,7 @@ async def test_a_broker_that_does_not_acknowledge_makes_it_unready_until_it_does
 ) -> None:
     one = await gateway(tmp_path)
     one.broker.holds = True
-    one.packer.watermark(one.keys.in_force())
+    one.packer.watermark(one.keys.in_force(one.clock()))
     await one.broker.holds_a_record()
     assert one.packer.not_ready_because() is None
     later = asyncio.get_running_loop().time() + 5.1

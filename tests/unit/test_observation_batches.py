@@ -17,7 +17,7 @@ from alerthub.api.v1.observation_pb2 import (
 )
 from alerthub.domain.correlation import evaluate
 from alerthub.domain.partition_state import PartitionState
-from alerthub.observation_batches import ReadBatch, with_index
+from alerthub.observation_batches import ReadBatch, WrittenBatch
 
 TOKENS = st.sampled_from([b"", token("listed"), token("another"), b"of another size"])
 IDENTIFIERS = st.lists(
@@ -51,7 +51,10 @@ def unindexed(observations: Sequence[Observation]) -> bytes:
 
 
 def indexed(observations: Sequence[Observation]) -> bytes:
-    return with_index(ObservationBatch(received_time_ms=NOW, observations=observations))
+    written = WrittenBatch("gateway-1", 0, "epoch-1")
+    for each in observations:
+        written.add(each, ())
+    return written.value(NOW, 0)
 
 
 @given(OBSERVATIONS)
