@@ -60,7 +60,7 @@ async def propose(
         command_id=str(uuid.uuid4()), resources=resources(now_ms=now_ms(), days=days, account=ACCOUNT)
     )
     applied = await registry.ApplyResources(request, timeout=_CALL_SECONDS)
-    await asyncio.sleep(max(0.0, (applied.active_from_ms - now_ms()) / 1_000))
+    await _in_force(applied.active_from_ms)
     folder.change(devices=device_ids(), valid_until_ms=valid_until_ms)
     for name in _TERMINAL_FILES:
         (folder.root / name).unlink(missing_ok=True)
@@ -106,18 +106,27 @@ async def list_plates(
 
 
 async def approve_plates(channel: grpc.aio.Channel, folder: SetUpFolder) -> None:
-    """Another person who may approve entries: approves all of them."""
+    """Another person who may approve entries: approves all of them, and waits until they are in force."""
     known = folder.read()
     if not known.entries:
         raise NotFound("plates", "plates that were listed: alerthub canary list-plates")
     stub = watchlist_pb2_grpc.WatchlistServiceStub(channel)
+    active_from_ms = 0
     for entry_id in known.entries if not known.approved else ():
         # Always the same command for an entry, so that a run that was broken off goes on.
         command_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"approve {entry_id}"))
-        await stub.ApproveEntry(
+        approved = await stub.ApproveEntry(
             ApproveEntryRequest(command_id=command_id, entry_id=entry_id), timeout=_CALL_SECONDS
         )
+        active_from_ms = max(active_from_ms, approved.active_from_ms)
+    # The canary begins with what is written next: a read of before hits nothing.
+    await _in_force(active_from_ms)
     folder.change(approved=True)
+
+
+async def _in_force(active_from_ms: int) -> None:
+    """Returns at this time."""
+    await asyncio.sleep(max(0.0, (active_from_ms - now_ms()) / 1_000))
 
 
 async def _certify(registry: registry_pb2_grpc.RegistryServiceAsyncStub, folder: SetUpFolder) -> None:

@@ -14,7 +14,8 @@ from prometheus_client import REGISTRY
 from alerthub.api.v1.alert_pb2 import Alert
 from alerthub.api.v1.ingest_pb2 import DeviceEvent
 from alerthub.api.v1.patrol_pb2 import AlertPush, CommandAnswer
-from alerthub.canary import metrics, service
+from alerthub.api.v1.watchlist_pb2 import ApproveEntryRequest, ApproveEntryResponse
+from alerthub.canary import metrics, preparing, service
 from alerthub.canary.patrol import Receipts
 from alerthub.canary.rounds import Rounds
 from alerthub.canary.set_up import Identity, SetUp, SetUpFolder
@@ -22,6 +23,7 @@ from alerthub.domain.canary import entries_needed, lanes, turn
 from alerthub.domain.errors import Refuse, Retry
 from alerthub.domain.folding import JOIN_AFTER_CLOSING_MS
 from alerthub.terminal.events import CommandAnswered, ScreenChanged
+from alerthub.terminal.headless import now_ms
 from alerthub.terminal.screen_state import ChangeKind, RemovalReason, ScreenChange
 
 DONE, SUPERSEDED = CommandAnswer.RESULT_DONE, CommandAnswer.RESULT_SUPERSEDED
@@ -226,6 +228,39 @@ def test_a_file_of_somebody_else_is_refused_by_its_name(tmp_path: Path, text: st
     (tmp_path / "canary.json").write_text(text, encoding="utf-8")
     with pytest.raises(Refuse, match=r"canary\.json"):
         SetUpFolder(tmp_path).missing()
+
+
+async def test_plates_are_part_of_the_set_up_once_they_are_in_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given plates of which the second is in force a while after it was approved
+    active_from_ms = {"e1": 0, "e2": now_ms() + 300}
+    all_approved = asyncio.Event()
+
+    class Watchlist:
+        def __init__(self, channel: object) -> None:
+            pass
+
+        async def ApproveEntry(  # noqa: N802 - the name of the call
+            self, request: ApproveEntryRequest, timeout: float
+        ) -> ApproveEntryResponse:
+            if request.entry_id == "e2":
+                all_approved.set()
+            return ApproveEntryResponse(active_from_ms=active_from_ms[request.entry_id])
+
+    monkeypatch.setattr("alerthub.api.v1.watchlist_pb2_grpc.WatchlistServiceStub", Watchlist)
+    folder = SetUpFolder(tmp_path)
+    folder.change(lane=2, entries=("e1", "e2"))
+
+    # when they are approved
+    approving = asyncio.create_task(preparing.approve_plates(None, folder))  # type: ignore[arg-type]
+    await all_approved.wait()
+
+    # then the canary is not to begin before, since its first read would hit nothing
+    assert not folder.read().approved
+    await approving
+    assert folder.read().approved
+    assert now_ms() >= active_from_ms["e2"]
 
 
 class Walks(service.Service):
