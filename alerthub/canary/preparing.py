@@ -35,7 +35,7 @@ from alerthub.api.v1.watchlist_pb2 import (
 from alerthub.canary.resources import DAY_MS, device_ids, resources
 from alerthub.canary.set_up import ACCOUNT, EDGE, TERMINAL, UNIT, SetUpFolder
 from alerthub.domain.canary import CATEGORY, entries_needed, plate
-from alerthub.domain.errors import NotFound
+from alerthub.domain.errors import Conflict, NotFound
 from alerthub.embedded.folder import write_file
 from alerthub.terminal.enrolment import enrol
 from alerthub.terminal.headless import now_ms
@@ -77,7 +77,10 @@ async def propose(
 
 
 async def approve(channel: grpc.aio.Channel, folder: SetUpFolder) -> None:
-    """Another registry editor: puts the account into force. Its password is for the canary alone."""
+    """Another registry editor: puts the account into force. Its password is for the canary alone.
+
+    Raises Conflict where there is such an account already: nobody is told its password again.
+    """
     known = folder.read()
     if folder.password_file.exists():
         return
@@ -86,6 +89,12 @@ async def approve(channel: grpc.aio.Channel, folder: SetUpFolder) -> None:
     approved = await registry_pb2_grpc.RegistryServiceStub(channel).ApproveAccount(
         ApproveAccountRequest(proposal_id=known.proposal_id), timeout=_CALL_SECONDS
     )
+    if not approved.first_password:
+        raise Conflict(
+            "account",
+            f"{ACCOUNT} is there already: copy {folder.password_file.name} from the folder of the earlier"
+            f" set-up; where it is lost: `alerthub accounts leave {ACCOUNT} --reason lost`; propose again",
+        )
     write_file(folder.password_file, f"{approved.first_password}\n", mode=0o600)
 
 

@@ -14,13 +14,14 @@ from prometheus_client import REGISTRY
 from alerthub.api.v1.alert_pb2 import Alert
 from alerthub.api.v1.ingest_pb2 import DeviceEvent
 from alerthub.api.v1.patrol_pb2 import AlertPush, CommandAnswer
+from alerthub.api.v1.registry_pb2 import ApproveAccountRequest, ApproveAccountResponse
 from alerthub.api.v1.watchlist_pb2 import ApproveEntryRequest, ApproveEntryResponse
 from alerthub.canary import metrics, preparing, service
 from alerthub.canary.patrol import Receipts
 from alerthub.canary.rounds import Rounds
 from alerthub.canary.set_up import Identity, SetUp, SetUpFolder
 from alerthub.domain.canary import entries_needed, lanes, turn
-from alerthub.domain.errors import Refuse, Retry
+from alerthub.domain.errors import Conflict, Refuse, Retry
 from alerthub.domain.folding import JOIN_AFTER_CLOSING_MS
 from alerthub.terminal.events import CommandAnswered, ScreenChanged
 from alerthub.terminal.headless import now_ms
@@ -228,6 +229,29 @@ def test_a_file_of_somebody_else_is_refused_by_its_name(tmp_path: Path, text: st
     (tmp_path / "canary.json").write_text(text, encoding="utf-8")
     with pytest.raises(Refuse, match=r"canary\.json"):
         SetUpFolder(tmp_path).missing()
+
+
+async def test_an_account_of_which_nobody_is_told_the_password_is_no_part_of_the_set_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given an account that an earlier set-up in another folder made
+    class Registry:
+        def __init__(self, channel: object) -> None:
+            pass
+
+        async def ApproveAccount(  # noqa: N802 - the name of the call
+            self, request: ApproveAccountRequest, timeout: float
+        ) -> ApproveAccountResponse:
+            return ApproveAccountResponse(first_password="")
+
+    monkeypatch.setattr("alerthub.api.v1.registry_pb2_grpc.RegistryServiceStub", Registry)
+    folder = SetUpFolder(tmp_path)
+    folder.change(proposal_id="p1")
+
+    # then its approval says what to do, and the account is still missing
+    with pytest.raises(Conflict, match=r"copy officer\.password"):
+        await preparing.approve(None, folder)  # type: ignore[arg-type]
+    assert not folder.password_file.exists()
 
 
 async def test_plates_are_part_of_the_set_up_once_they_are_in_force(
