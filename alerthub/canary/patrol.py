@@ -58,7 +58,7 @@ async def patrol(identity: Identity, addresses: TerminalAddresses, *, arrived: A
         receipts.take(event)
         if isinstance(event, LinkChanged):
             metrics.CONNECTED.set(event.link in _UP)
-            log.info("canary_terminal_link", link=event.link.value)
+            log.info("canary_terminal_link", link=event.link.value, reason=event.reason)
         events.put_nowait(event)
 
     with tempfile.TemporaryDirectory() as folder:
