@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 
 from alerthub import kafka
 from alerthub.domain.errors import Refuse
@@ -54,3 +56,15 @@ async def test_a_client_without_credentials_is_refused(
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "[::1]"])
 def test_the_loopback_is_known_under_each_of_its_names(host: str) -> None:
     assert kafka.is_loopback(host)
+
+
+async def test_a_consumer_waits_for_no_broker_that_says_no_goodbye(
+    settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_: AIOKafkaConsumer) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(AIOKafkaConsumer, "stop", never)
+    monkeypatch.setattr(kafka, "_GOODBYE_SECONDS", 0.01)
+    async with asyncio.timeout(20):
+        await kafka.consumer(settings, "alerts", group_id=None).stop()
