@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -99,6 +100,12 @@ def test_a_service_is_given_its_own_share_and_nothing_of_anothers(service: str) 
     assert secrets[0]["items"] == [{"key": name, "path": name} for name in wanted]
     [mount] = [each for each in container(service, "minimal")["volumeMounts"] if each["name"] == "share"]
     assert mount == {"name": "share", "mountPath": SHARE, "readOnly": True}
+
+
+def test_the_documentation_makes_the_secret_of_every_pod() -> None:
+    document = (ROOT / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    [names] = re.findall(r"^ *for name in ([a-z ]+); do$", document, re.MULTILINE)
+    assert set(names.split()) == set(PODS)
 
 
 @pytest.mark.parametrize("service", SERVICES)
