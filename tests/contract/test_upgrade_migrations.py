@@ -24,7 +24,7 @@ _NARROWS = (
     r"\bRENAME\b",
     r"\bALTER (COLUMN )?\w+ (SET DATA )?TYPE\b",
     r"\bSET NOT NULL\b",
-    r"\bADD COLUMN (IF NOT EXISTS )?\w+ (?!.*\bDEFAULT\b)[^,;]*\bNOT NULL\b",
+    r"\bADD COLUMN (IF NOT EXISTS )?\w+ (?![^,;]*\bDEFAULT\b)[^,;]*\bNOT NULL\b",
     r"\bALTER TABLE\b.*\bADD (CONSTRAINT|CHECK|UNIQUE|FOREIGN|PRIMARY)\b",
     r"\b(TRUNCATE|DELETE FROM|REVOKE)\b",
 )
@@ -81,6 +81,7 @@ def test_a_migration_expands_or_contracts_what_an_earlier_release_left(migration
         "ALTER TABLE entry ALTER COLUMN version TYPE integer",
         "ALTER TABLE entry ALTER COLUMN approved_by SET NOT NULL",
         "ALTER TABLE entry ADD COLUMN source text NOT NULL",
+        "ALTER TABLE entry ADD COLUMN source text NOT NULL, ADD COLUMN since bigint NOT NULL DEFAULT 0",
         "ALTER TABLE entry ADD CONSTRAINT entry_is_young CHECK (version < 5)",
         "CREATE UNIQUE INDEX one_entry ON entry (case_number)",
         "DROP TABLE mask_use",
