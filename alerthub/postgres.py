@@ -232,6 +232,9 @@ async def migrate(
     `package` is the service's package, such as `services.registry`. All versions that are missing run in one
     transaction under an advisory lock, so instances that start together migrate once, and a failure changes
     nothing. Waits up to `wait_seconds` for a database that is starting, then raises Retry.
+
+    A schema that a later release has migrated is left as it is: during an upgrade, and after going back,
+    this release works on it. Raises Refuse where that one has removed what this one uses.
     """
     scripts = _scripts(package)
     deadline = time.monotonic() + wait_seconds
@@ -267,13 +270,33 @@ def _scripts(package: str) -> ScriptDirectory:
 
 
 def _upgrade(connection: Connection, scripts: ScriptDirectory, target: str) -> None:
+    known = {each.revision: each for each in scripts.walk_revisions()}
+    later: list[str] = []
+
     def steps(revision: Any, context: Any) -> Any:
-        return scripts._upgrade_revs(target, revision)
+        later.extend(each for each in revision if each not in known)
+        return [] if later else scripts._upgrade_revs(target, revision)
 
     # The environment is made here instead of in an env.py, so that a service adds versions and nothing else.
     with EnvironmentContext(Config(), scripts, fn=steps) as environment:
         environment.configure(connection=connection, version_table="schema_version")
         environment.run_migrations()
+    if later:
+        _check_usable(connection, max(known))
+        log.warning("schema_is_of_a_later_release", schema_version=max(later), known_up_to=max(known))
+        return
+    # Kept in the database: a release that knows nothing of these migrations has to read it.
+    contracted = max((getattr(each.module, "contracts", "") for each in known.values()), default="")
+    if contracted:
+        connection.exec_driver_sql(f"COMMENT ON TABLE schema_version IS '{contracted}'")
+
+
+def _check_usable(connection: Connection, newest_known: str) -> None:
+    """Raises Refuse where a later release's migration has removed what was of use before `contracts`."""
+    contracted = connection.scalar(text("SELECT obj_description('schema_version'::regclass, 'pg_class')"))
+    if contracted and newest_known < contracted:
+        expected = f"of a release that knows version {contracted}; this one knows them up to {newest_known}"
+        raise Refuse("schema_version", expected)
 
 
 class DatabaseCheck:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -13,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alerthub import postgres
-from alerthub.domain.errors import Retry
+from alerthub.domain.errors import Refuse, Retry
 from alerthub.embedded.postgres_node import PostgresNode
 from alerthub.settings import PostgresSettings
 
@@ -51,6 +53,66 @@ async def test_a_second_start_migrates_nothing(
     await postgres.migrate(postgres_settings("registry"), "core_service")
     async with postgres.transaction(database) as connection:
         assert await connection.scalar(text("SELECT count(*) FROM thing")) == 1
+
+
+# A schema that the next release has migrated
+
+
+@pytest.fixture
+def next_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Makes the package of the release after `core_service`, whose last migration says this; its name."""
+
+    def make(migration: str) -> str:
+        versions = tmp_path / "next_core_service" / "migrations" / "versions"
+        shutil.copytree(Path(__file__).parent / "core_service", tmp_path / "next_core_service")
+        for revision, before, says in (("0002", "0001", ""), ("0003", "0002", migration)):
+            (versions / f"{revision}_next.py").write_text(
+                f"revision, down_revision = {revision!r}, {before!r}\n{says}\ndef upgrade():\n    pass\n",
+                encoding="utf-8",
+            )
+        monkeypatch.syspath_prepend(tmp_path)
+        return "next_core_service"
+
+    return make
+
+
+async def test_a_release_starts_on_the_schema_of_the_next_one(
+    database: AsyncEngine,
+    postgres_settings: Callable[[str], PostgresSettings],
+    next_release: Callable[[str], str],
+) -> None:
+    # given a schema that the next release has migrated
+    settings = postgres_settings("registry")
+    await postgres.migrate(settings, next_release(""))
+
+    # when an instance of this release starts, then it leaves the schema as it is
+    await postgres.migrate(settings, "core_service")
+    async with postgres.transaction(database) as connection:
+        assert await connection.scalar(text("SELECT version_num FROM schema_version")) == "0003"
+
+
+async def test_a_release_does_not_start_where_what_it_uses_was_removed(
+    database: AsyncEngine,
+    postgres_settings: Callable[[str], PostgresSettings],
+    next_release: Callable[[str], str],
+) -> None:
+    # given a schema from which a later release removed what nobody uses since 0002
+    settings = postgres_settings("registry")
+    await postgres.migrate(settings, next_release('contracts = "0002"'))
+
+    # when an instance starts that knows 0001 alone, then it refuses and says which release may
+    with pytest.raises(Refuse, match="0002"):
+        await postgres.migrate(settings, "core_service")
+
+
+async def test_a_release_starts_where_only_what_it_does_not_use_was_removed(
+    database: AsyncEngine,
+    postgres_settings: Callable[[str], PostgresSettings],
+    next_release: Callable[[str], str],
+) -> None:
+    settings = postgres_settings("registry")
+    await postgres.migrate(settings, next_release('contracts = "0001"'))
+    await postgres.migrate(settings, "core_service")
 
 
 async def test_a_statement_that_only_reads_holds_no_transaction(database: AsyncEngine) -> None:
