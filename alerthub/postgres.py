@@ -23,6 +23,7 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, ColumnElement, Connection, MetaData, TextClause, event, func, text
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -164,7 +165,10 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, (OSError, TimeoutError, PoolTimeoutError, asyncpg.InterfaceError, InterfaceError)):
         return True
     if isinstance(error, DBAPIError):
-        if error.connection_invalidated:
+        # The next release's migration changed a table after the statement was prepared. SQLAlchemy has
+        # forgotten all that were prepared by now; it cannot repeat the transaction (docs/upgrading.md).
+        planned_before = isinstance(error.orig, AsyncAdapt_asyncpg_dbapi.InvalidCachedStatementError)
+        if error.connection_invalidated or planned_before:
             return True
         state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
     else:

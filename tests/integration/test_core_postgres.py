@@ -115,6 +115,28 @@ async def test_a_release_starts_where_only_what_it_does_not_use_was_removed(
     await postgres.migrate(settings, "core_service")
 
 
+async def test_a_statement_that_was_prepared_before_a_column_came_is_a_retry_once(
+    database: AsyncEngine, postgres_settings: Callable[[str], PostgresSettings]
+) -> None:
+    async def read() -> int:
+        async with postgres.transaction(database) as connection:
+            return len((await connection.execute(text("SELECT * FROM thing"))).keys())
+
+    # given a connection that has prepared a statement
+    assert await read() == 2
+
+    # when another process, the next release's, adds a column
+    other = postgres.engine(postgres_settings("registry"))
+    async with postgres.transaction(other) as connection:
+        await connection.execute(text("ALTER TABLE thing ADD COLUMN colour text NOT NULL DEFAULT ''"))
+    await other.dispose()
+
+    # then the transaction is to be tried again, and then it works
+    with pytest.raises(Retry):
+        await read()
+    assert await read() == 3
+
+
 async def test_a_statement_that_only_reads_holds_no_transaction(database: AsyncEngine) -> None:
     # Given a statement on a connection for reading, whose server process is known.
     async with postgres.reading(database) as connection:
