@@ -162,6 +162,25 @@ def unit(
     )
 
 
+async def alert_events(settings: KafkaSettings, wanted: int) -> list[alert_pb2.AlertEvent]:
+    """What the topic has, once there are so many versions of alerts."""
+    consumer = kafka.consumer(settings, "alert-events", group_id=None)
+    await consumer.start()
+    found: list[alert_pb2.AlertEvent] = []
+    try:
+        async with asyncio.timeout(60):
+            while len({(each.alert.alert_id, each.alert.version) for each in found}) < wanted:
+                batches = await consumer.getmany(timeout_ms=500)
+                found += [
+                    alert_pb2.AlertEvent.FromString(record.value)
+                    for records in batches.values()
+                    for record in records
+                ]
+    finally:
+        await consumer.stop()
+    return found
+
+
 @dataclass
 class Hub:
     """The running dispatch and the ways to reach it."""

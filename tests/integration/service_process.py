@@ -25,10 +25,15 @@ class Process:
     log_file: Path
     process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, program: tuple[str, ...] = ()) -> None:
+        """`program` is what Python runs instead of the module: another release's, in tests of upgrades."""
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", self.module], cwd=ROOT, env=self.environment, stdout=log, stderr=log
+                [sys.executable, *(program or ("-m", self.module))],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
             )
 
     def readiness(self) -> dict[str, Any]:

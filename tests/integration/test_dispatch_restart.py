@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
 from collections import Counter
@@ -14,7 +13,7 @@ from typing import Any
 from alerthub import kafka, postgres
 from alerthub.api.v1 import alert_pb2, common_pb2
 from alerthub.embedded.postgres_node import PostgresNode
-from tests.integration.dispatch_support import eventually, unit, watchlist_hit
+from tests.integration.dispatch_support import alert_events, eventually, unit, watchlist_hit
 
 ENTRIES = 60
 REPEATS = 4
@@ -60,24 +59,6 @@ async def _database(settings: Any) -> AsyncIterator[Callable[..., Any]]:
 
 def _raised(error: Exception) -> list[Any]:
     raise error
-
-
-async def _events(settings: Any, wanted: int) -> list[alert_pb2.AlertEvent]:
-    consumer = kafka.consumer(settings, "alert-events", group_id=None)
-    await consumer.start()
-    found: list[alert_pb2.AlertEvent] = []
-    try:
-        async with asyncio.timeout(60):
-            while len({(each.alert.alert_id, each.alert.version) for each in found}) < wanted:
-                batches = await consumer.getmany(timeout_ms=500)
-                found += [
-                    alert_pb2.AlertEvent.FromString(record.value)
-                    for records in batches.values()
-                    for record in records
-                ]
-    finally:
-        await consumer.stop()
-    return found
 
 
 async def test_kill_9_in_the_middle_of_a_stream_loses_nothing_and_doubles_nothing(
@@ -137,7 +118,7 @@ async def test_kill_9_in_the_middle_of_a_stream_loses_nothing_and_doubles_nothin
     assert len(assignments) == ENTRIES
     # and the topic has every version of each, whatever was sent twice
     wanted = sum(row.version for row in alerts)
-    events = await _events(kafka_settings("push"), wanted)
+    events = await alert_events(kafka_settings("push"), wanted)
     versions = {(each.alert.alert_id, each.alert.version) for each in events}
     assert versions == {(row.alert_id, number) for row in alerts for number in range(1, row.version + 1)}
     opened = Counter(each.alert.alert_id for each in events if each.kind == alert_pb2.ALERT_EVENT_KIND_OPENED)
