@@ -11,7 +11,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Adds columns. The release before this one leaves them as they are: what it escalates has no reason."""
+    """Adds columns. The release before this one leaves them as they are: what it escalates has no reason, or
+    still that of the time before, where this one escalated it first."""
     op.execute(
         "ALTER TABLE alert ADD COLUMN escalated_at_ms bigint NOT NULL DEFAULT 0, "
         "ADD COLUMN escalated_reason text NOT NULL DEFAULT '', "
