@@ -11,8 +11,9 @@ import asyncio
 import ipaddress
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -105,12 +106,20 @@ class _ShortGoodbye(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no 
     With TLS a connection is closed once either side has said so. A busy broker can miss it while a fetch is
     on its way, and asyncio waits half a minute then: a service that reads several topics when it starts was
     that much later ready for each. The connection is aborted in the background.
+
+    Only the connections' goodbye is bounded, which is the last of `stop`: what comes before it, such as
+    leaving the group, ends as aiokafka ends it, and nothing stays open.
     """
 
-    async def stop(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_GOODBYE_SECONDS):
-                await super().stop()
+    def __init__(self, *topics: str, **options: Any) -> None:
+        super().__init__(*topics, **options)
+        self._client.close = partial(_within_goodbye, self._client.close)
+
+
+async def _within_goodbye(close: Callable[[], Awaitable[None]]) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_GOODBYE_SECONDS):
+            await close()
 
 
 def consumer(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka.client import AIOKafkaClient
 
 from alerthub import kafka
 from alerthub.domain.errors import Refuse
@@ -61,10 +61,10 @@ def test_the_loopback_is_known_under_each_of_its_names(host: str) -> None:
 async def test_a_consumer_waits_for_no_broker_that_says_no_goodbye(
     settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def never(_: AIOKafkaConsumer) -> None:
+    async def never(_: AIOKafkaClient) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(AIOKafkaConsumer, "stop", never)
+    monkeypatch.setattr(AIOKafkaClient, "close", never)
     monkeypatch.setattr(kafka, "_GOODBYE_SECONDS", 0.01)
     async with asyncio.timeout(20):
         await kafka.consumer(settings, "alerts", group_id=None).stop()
