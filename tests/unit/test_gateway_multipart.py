@@ -75,6 +75,11 @@ def test_more_parts_than_a_camera_sends_are_refused() -> None:
         split(body_of([b"x"] * (MAXIMUM_PARTS + 1), b"\r\n", closed=True), BOUNDARY)
 
 
+def test_delimiters_with_nothing_between_them_are_parts_too() -> None:
+    with pytest.raises(Refuse, match="16 parts"):
+        split(f"--{BOUNDARY}\n".encode() * (MAXIMUM_PARTS + 1), BOUNDARY)
+
+
 @given(st.binary(max_size=200))
 def test_whatever_comes_is_read_or_refused(body: bytes) -> None:
     for boundary in (BOUNDARY, "", "\n"):

@@ -50,9 +50,12 @@ def split(body: bytes, boundary: str) -> list[Part]:
     start = _behind(body, delimiter, 0)
     if start is None:
         raise Refuse("body", "parts between the boundary that the content type names")
+    found = 0
     while start is not None and not body.startswith(b"--", start):
-        if len(parts) == MAXIMUM_PARTS:
+        # Empty ones count as well: a body of nothing but delimiters has a million of them.
+        if found == MAXIMUM_PARTS:
             raise Refuse("body", f"at most {MAXIMUM_PARTS} parts")
+        found += 1
         next_start = _behind(body, delimiter, start)
         end = len(body) if next_start is None else next_start - len(delimiter) - 1
         part = _part(body, start, end, delimited=next_start is not None)
