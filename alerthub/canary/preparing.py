@@ -6,7 +6,6 @@ Done again, a step renews what it made before.
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from alerthub.activation import until_in_force
 from alerthub.api.v1 import registry_pb2_grpc, watchlist_pb2_grpc
 from alerthub.api.v1.access_pb2 import ROLE_OFFICER
 from alerthub.api.v1.common_pb2 import IDENTIFIER_KIND_PLATE, LocalizedText
@@ -60,7 +60,7 @@ async def propose(
         command_id=str(uuid.uuid4()), resources=resources(now_ms=now_ms(), days=days, account=ACCOUNT)
     )
     applied = await registry.ApplyResources(request, timeout=_CALL_SECONDS)
-    await _in_force(applied.active_from_ms)
+    await until_in_force(applied.active_from_ms)
     folder.change(devices=device_ids(), valid_until_ms=valid_until_ms)
     for name in _TERMINAL_FILES:
         (folder.root / name).unlink(missing_ok=True)
@@ -129,13 +129,8 @@ async def approve_plates(channel: grpc.aio.Channel, folder: SetUpFolder) -> None
         )
         active_from_ms = max(active_from_ms, approved.active_from_ms)
     # The canary begins with what is written next: a read of before hits nothing.
-    await _in_force(active_from_ms)
+    await until_in_force(active_from_ms)
     folder.change(approved=True)
-
-
-async def _in_force(active_from_ms: int) -> None:
-    """Returns at this time."""
-    await asyncio.sleep(max(0.0, (active_from_ms - now_ms()) / 1_000))
 
 
 async def _certify(registry: registry_pb2_grpc.RegistryServiceAsyncStub, folder: SetUpFolder) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import time
 import uuid
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from alerthub.activation import until_in_force
 from alerthub.api.v1 import registry_pb2
 from alerthub.cli import identities
 from alerthub.cli.context import DEFAULT_DATA, DataOption, JsonOption, fail, run
@@ -77,7 +77,7 @@ def apply_command(
 
     applied = run(work(), as_json=as_json)
     if wait and applied.active_from_ms:
-        asyncio.run(until_in_force(applied.active_from_ms))
+        asyncio.run(until_in_force(applied.active_from_ms, longest_wait_ms=LONGEST_WAIT_MS))
     if as_json:
         typer.echo(json.dumps(applied.as_json(), ensure_ascii=False))
     raise typer.Exit(0 if applied.done or dry_run else 1)
@@ -195,10 +195,3 @@ def show(changes: Sequence[registry_pb2.ResourceChange], *, title: str = "") -> 
     unchanged = len(changes) - sum(counts.values())
     summary = f"{title}{counts[CREATE]} to create, {counts[UPDATE]} to change, {unchanged} as they are."
     console.print(Text(summary, style="bold"))
-
-
-async def until_in_force(active_from_ms: int) -> None:
-    """Waits until a version that comes into force then, ms since 1970, has done so."""
-    left_ms = active_from_ms - time.time_ns() // 1_000_000
-    if 0 < left_ms <= LONGEST_WAIT_MS:
-        await asyncio.sleep(left_ms / 1_000)

@@ -16,8 +16,9 @@ import grpc
 import typer
 
 from alerthub import resource_wire
+from alerthub.activation import until_in_force
 from alerthub.api.v1 import registry_pb2
-from alerthub.cli.apply import APPLY_SECONDS, LARGEST_PART, LARGEST_PART_BYTES, until_in_force
+from alerthub.cli.apply import APPLY_SECONDS, LARGEST_PART, LARGEST_PART_BYTES, LONGEST_WAIT_MS
 from alerthub.cli.bulk_columns import LAYOUTS, Layout, Reading, check_reading, column_at_fault, read_row
 from alerthub.cli.bulk_view import ImportView, show_problems
 from alerthub.cli.context import (
@@ -228,7 +229,7 @@ def _import(asked: _Asked, reading: Reading, account: str, data: Path, *, as_jso
             )
             active_from_ms = await _apply(stub, parts, view)
         if asked.wait:
-            await until_in_force(active_from_ms)
+            await until_in_force(active_from_ms, longest_wait_ms=LONGEST_WAIT_MS)
         return view.end(bulk, applied=True)
 
     raise typer.Exit(run(work(), as_json=as_json))

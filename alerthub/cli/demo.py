@@ -26,6 +26,7 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 
+from alerthub.activation import until_in_force
 from alerthub.api.v1 import alert_pb2_grpc, registry_pb2_grpc, watchlist_pb2_grpc
 from alerthub.api.v1.alert_pb2 import Alert, AlertStatus, WatchAlertsRequest
 from alerthub.api.v1.common_pb2 import IDENTIFIER_KIND_PLATE, LocalizedText
@@ -160,7 +161,7 @@ class Demo:
                         IssueDeviceCredentialRequest(device_id=device), timeout=CALL_SECONDS
                     )
                     secrets[device] = str(issued.secret)
-        await asyncio.sleep(max(0.0, (applied.active_from_ms - now_ms()) / 1000))
+        await until_in_force(applied.active_from_ms)
 
     async def _list_vehicles(self) -> list[str]:
         chance = random.SystemRandom()

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from alerthub.activation import until_in_force
 from alerthub.api.v1 import alert_pb2_grpc, registry_pb2_grpc, watchlist_pb2_grpc
 from alerthub.api.v1.alert_pb2 import Alert, ConfirmAlertRequest, ListAlertsRequest, RejectAlertRequest
 from alerthub.api.v1.common_pb2 import IDENTIFIER_KIND_PLATE, LocalizedText
@@ -208,7 +209,7 @@ class Office:
             ca_file=self.folder.ca_file,
             folder=self._around / "terminal",
         )
-        await asyncio.sleep(max(0.0, (applied.active_from_ms - now_ms()) / 1000))
+        await until_in_force(applied.active_from_ms)
 
     def _begin_patrol(self) -> None:
         terminal = ["--folder", str(self._around / "terminal"), "--data", str(self.folder.root)]
@@ -245,7 +246,7 @@ class Office:
             approved = await watchlist_pb2_grpc.WatchlistServiceStub(channel).ApproveEntry(
                 ApproveEntryRequest(command_id=str(uuid.uuid4()), entry_id=added.entry_id), timeout=15
             )
-        await asyncio.sleep(max(0.0, (approved.active_from_ms - now_ms()) / 1000))
+        await until_in_force(approved.active_from_ms)
         return Listed(plate, str(added.entry_id))
 
     async def _withdraw(self, listed: Listed) -> None:

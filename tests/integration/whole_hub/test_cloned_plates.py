@@ -7,6 +7,7 @@ import uuid
 
 from town import CAMERA, UNIT, Patrol, Town
 
+from alerthub.activation import until_in_force
 from alerthub.api.v1.common_pb2 import (
     AUTHENTICATION_CLASS_PASSWORD_OVER_TLS,
     DISPATCH_POLICY_SEND_AT_ONCE,
@@ -84,7 +85,7 @@ async def _apply(town: Town, *resources: Resource) -> None:
     """Returns once it is in force."""
     request = ApplyResourcesRequest(command_id=str(uuid.uuid4()), resources=resources)
     applied = await called(town.registry.ApplyResources(request, timeout=15))
-    await asyncio.sleep(max(0.0, (applied.active_from_ms - now_ms()) / 1_000))
+    await until_in_force(applied.active_from_ms)
 
 
 async def test_a_plate_that_two_distant_cameras_read_sends_a_patrol_which_is_told_both_places(

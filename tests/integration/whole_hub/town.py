@@ -14,6 +14,7 @@ from pathlib import Path
 
 from running_hub import RunningHub
 
+from alerthub.activation import until_in_force
 from alerthub.api.v1 import alert_pb2_grpc, registry_pb2_grpc, watchlist_pb2_grpc
 from alerthub.api.v1.alert_pb2 import (
     ALERT_STATUS_AWAITING_CONFIRMATION,
@@ -109,7 +110,7 @@ class Town:
                 )
             )
             self.hub.secrets[camera] = issued.secret
-        await asyncio.sleep(max(0.0, (applied.active_from_ms - now_ms()) / 1000))
+        await until_in_force(applied.active_from_ms)
         # A secret is in force once the gateway has it: the first read that it takes says so.
         for camera in (CAMERA, UNAUTHORISED, BY_URL):
             await self.read(self.new_plate(), camera)
@@ -140,7 +141,7 @@ class Town:
         if approved:
             approval = ApproveEntryRequest(command_id=str(uuid.uuid4()), entry_id=added.entry_id)
             answer = await called(self.watchlist(self.approver).ApproveEntry(approval, timeout=_CALL_SECONDS))
-            await asyncio.sleep(max(0.0, (answer.active_from_ms - now_ms()) / 1000))
+            await until_in_force(answer.active_from_ms)
         return plate, added.entry_id
 
     async def withdraw(self, entry_id: str) -> None:
