@@ -1,9 +1,8 @@
-"""The picture store: sealed pictures that wait for a hit, and those that an alert took (obstore: a folder
-or S3).
+"""The picture store: sealed pictures that wait for a hit, and those that an alert took, in a folder or in S3.
 
-`streaming/PICTURE` holds what devices sent, bounded in age and in bytes: what did not hit is forgotten
-(refusal 2). `alerts/ALERT/PICTURE` holds what an alert took, sealed again under its own key, until the
-alert's data is deleted. Every byte in it is sealed: the store opens nothing and never sees a picture.
+`streaming/` holds what devices sent, bounded in age and in bytes: what did not hit is forgotten (refusal 2).
+`alerts/ALERT/PICTURE` holds what an alert took, sealed again under its own key, until the alert's data is
+deleted (obstore). Every byte in it is sealed: the store opens nothing and never sees a picture.
 """
 
 from __future__ import annotations
@@ -11,29 +10,29 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
 from alerthub import disk
 from alerthub.domain.errors import Refuse, Retry
+from alerthub.objects import Objects
+from alerthub.picture_segments import PictureSegments
+from alerthub.waiting_pictures import MAXIMUM_PICTURE_BYTES, PictureObjects, WaitingPictures
 
 HOUR_MS: Final = 3_600_000
 RETENTION_CAP_MS: Final = 24 * HOUR_MS
 """No picture that did not hit is kept longer than this, whatever is configured (refusal 2)."""
 DEFAULT_BOUND_BYTES: Final = 4 * 1024**3
 """Four gibibytes: an hour of one read a second with its picture, and no full disk."""
-MAXIMUM_PICTURE_BYTES: Final = 2_200_000
-"""A picture of 2 MiB and what sealing adds; the wire carries no more."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """What one sweep of the streaming pictures did."""
+    """What one sweep of the streaming pictures did, in files: pictures in a bucket, segments in a folder."""
 
     expired: int
     """Deleted because of their age."""
@@ -55,110 +54,87 @@ class EvidenceStore:
         """
         if not 0 < retention_ms <= RETENTION_CAP_MS:
             raise Refuse("retention_ms", f"between 1 and {RETENTION_CAP_MS} (24 h): no longer is allowed")
-        self._store: Any = _open(url)
+        self._waiting: WaitingPictures
+        folder = _folder(url)
+        if folder is None:
+            self._objects = Objects(S3Store.from_url(url))
+            self._waiting = PictureObjects(self._objects)
+        else:
+            streaming = folder / "streaming"
+            for made in (folder, streaming):
+                made.mkdir(mode=0o700, parents=True, exist_ok=True)
+            disk.watch("evidence", folder)
+            self._objects = Objects(LocalStore(folder))
+            self._waiting = PictureSegments(streaming, retention_ms=retention_ms, bound_bytes=bound_bytes)
         self._retention_ms = retention_ms
         self._bound_bytes = bound_bytes
         self._bytes = 0
 
+    def reserve(self, size: int, now_ms: int) -> str:
+        """The id under which `put_streaming` may keep a picture of `size` sealed bytes."""
+        return self._waiting.reserve(size, now_ms)
+
     async def put_streaming(self, picture_id: str, sealed: bytes) -> None:
-        """Keeps a sealed picture until it is promoted or swept. Retry when the store is over its bound: the
-        caller goes on without the picture."""
+        """Keeps a sealed picture under its reserved id until it is swept. Retry when the store is over its
+        bound: the caller goes on without the picture."""
         if len(sealed) > MAXIMUM_PICTURE_BYTES:
             raise Refuse("picture", f"at most {MAXIMUM_PICTURE_BYTES} bytes sealed")
         if self._bytes + len(sealed) > self._bound_bytes:
             raise Retry("the picture store is full", after_seconds=60)
-        await self._put(_streaming(picture_id), sealed)
+        await self._waiting.put(_checked(picture_id, "picture_id"), sealed)
         self._bytes += len(sealed)
 
     async def get_streaming(self, picture_id: str) -> bytes | None:
         """The sealed picture; None where it was never kept, or is forgotten."""
-        return await self._get(_streaming(picture_id))
+        return await self._waiting.get(_checked(picture_id, "picture_id"))
 
     async def promote(self, alert_id: str, picture_id: str, resealed: bytes) -> None:
         """Keeps the picture that an alert took, sealed under the alert's own key. Repeating it changes
         nothing."""
         if len(resealed) > MAXIMUM_PICTURE_BYTES:
             raise Refuse("picture", f"at most {MAXIMUM_PICTURE_BYTES} bytes sealed")
-        await self._put(_promoted(alert_id, picture_id), resealed)
+        await self._objects.put(_promoted(alert_id, picture_id), resealed)
 
     async def get_promoted(self, alert_id: str, picture_id: str) -> bytes | None:
         """The alert's sealed picture; None where there is none."""
-        return await self._get(_promoted(alert_id, picture_id))
+        return await self._objects.get(_promoted(alert_id, picture_id), maximum_bytes=MAXIMUM_PICTURE_BYTES)
 
     async def promoted(self) -> list[tuple[str, str]]:
         """Alert and id of every picture that an alert took, in order."""
-        found = await self._list("alerts/")
+        found = await self._objects.list("alerts/")
         parts = sorted(str(item["path"]).split("/") for item in found)
         return [(each[1], each[2]) for each in parts if len(each) == 3]
 
     async def delete_alert(self, alert_id: str) -> None:
         """Forgets every picture of the alert."""
-        found = await self._list(f"alerts/{_checked(alert_id, 'alert_id')}/")
-        await self._delete([item["path"] for item in found])
+        found = await self._objects.list(f"alerts/{_checked(alert_id, 'alert_id')}/")
+        await self._objects.delete(item["path"] for item in found)
 
     async def sweep(self, now_ms: int) -> SweepResult:
         """Deletes streaming pictures that are over age, then the oldest while the store is over its bound."""
-        found = await self._list("streaming/")
-        found.sort(key=lambda item: item["last_modified"])
+        found = sorted(await self._waiting.files(), key=lambda file: file.since_ms)
         oldest_kept_ms = now_ms - self._retention_ms
-        expired = [item for item in found if _modified_ms(item) < oldest_kept_ms]
+        expired = [file for file in found if file.since_ms < oldest_kept_ms]
         kept = found[len(expired) :]
-        total = sum(item["size"] for item in kept)
+        total = sum(file.size for file in kept)
         displaced = 0
         # Down to nine tenths, so that a store at its bound takes pictures again until the next sweep.
         target = self._bound_bytes if total <= self._bound_bytes * 0.95 else self._bound_bytes * 9 // 10
         while total > target:
-            total -= kept[displaced]["size"]
+            total -= kept[displaced].size
             displaced += 1
-        await self._delete([item["path"] for item in [*expired, *kept[:displaced]]])
+        await self._waiting.delete([file.name for file in [*expired, *kept[:displaced]]])
         self._bytes = total
         return SweepResult(len(expired), displaced, len(kept) - displaced, total)
 
-    async def _put(self, path: str, content: bytes) -> None:
-        try:
-            await self._store.put_async(path, content)
-        except (BaseError, OSError) as error:
-            raise Retry(f"the picture store did not take it: {type(error).__name__}") from None
 
-    async def _get(self, path: str) -> bytes | None:
-        try:
-            found = await self._store.get_async(path)
-            if found.meta["size"] > MAXIMUM_PICTURE_BYTES:
-                return None
-            return bytes(await found.bytes_async())
-        except FileNotFoundError:
-            return None
-        except (BaseError, OSError) as error:
-            raise Retry(f"the picture store did not answer: {type(error).__name__}") from None
-
-    async def _list(self, prefix: str) -> list[Any]:
-        try:
-            return list(await self._store.list(prefix).collect_async())
-        except FileNotFoundError:
-            return []
-        except (BaseError, OSError) as error:
-            raise Retry(f"the picture store did not answer: {type(error).__name__}") from None
-
-    async def _delete(self, paths: list[str]) -> None:
-        for path in paths:
-            try:
-                await self._store.delete_async(path)
-            except FileNotFoundError:
-                # Another gateway sweeps the same store.
-                continue
-            except (BaseError, OSError) as error:
-                raise Retry(f"the picture store did not delete: {type(error).__name__}") from None
-
-
-def _open(url: str) -> Any:
+def _folder(url: str) -> Path | None:
+    """The folder that the address names; None for a bucket."""
     parts = urlsplit(url)
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
-        folder = Path(unquote(parts.path))
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        disk.watch("evidence", folder)
-        return LocalStore(folder)
+        return Path(unquote(parts.path))
     if parts.scheme == "s3" and parts.netloc:
-        return S3Store.from_url(url)
+        return None
     raise Refuse("evidence_url", "file:///folder or s3://bucket/prefix")
 
 
@@ -169,13 +145,5 @@ def _checked(name: str, field: str) -> str:
     return name
 
 
-def _streaming(picture_id: str) -> str:
-    return f"streaming/{_checked(picture_id, 'picture_id')}"
-
-
 def _promoted(alert_id: str, picture_id: str) -> str:
     return f"alerts/{_checked(alert_id, 'alert_id')}/{_checked(picture_id, 'picture_id')}"
-
-
-def _modified_ms(item: Any) -> int:
-    return int(item["last_modified"].timestamp() * 1000)

@@ -38,6 +38,8 @@ PRIVATE_KEY_BYTES = 64 + 32
 
 _NONCE_BYTES = 12
 _TAG_BYTES = 16
+SEALING_ADDS_BYTES = _NONCE_BYTES + _TAG_BYTES
+"""How much longer sealed bytes are than plain ones."""
 _INFORMATION = b"alerthub data key 1|"
 _SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
@@ -85,7 +87,7 @@ def seal(key: bytes, plain: bytes, associated: bytes) -> bytes:
 def open_sealed(key: bytes, sealed: bytes, associated: bytes) -> bytes:
     """What `seal` or a `DataKeyring` sealed. Raises CannotOpenError; its text repeats nothing of the
     input."""
-    if len(sealed) < _NONCE_BYTES + _TAG_BYTES:
+    if len(sealed) < SEALING_ADDS_BYTES:
         raise CannotOpenError("sealed bytes are too short")
     try:
         return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], associated)

@@ -3,7 +3,6 @@ sealed."""
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 
 from alerthub.api.v1.common_pb2 import AuthenticationClass as WireAuthenticationClass
@@ -31,11 +30,10 @@ class SealedPicture:
 
 
 def seal_picture(
-    keyring: DataKeyring, observation_id: bytes, picture: bytes, *, now_ms: int
+    keyring: DataKeyring, observation_id: bytes, picture: bytes, *, picture_id: str, now_ms: int
 ) -> SealedPicture:
-    """Seals a picture under a new id. Retry without a valid sealing key."""
-    # Not the observation's id: a repeat through another gateway is sealed under another key.
-    picture_id = secrets.token_hex(16)
+    """Seals a picture under the id that it will have in the store, which is not the observation's: a repeat
+    through another gateway is sealed under another key. Retry without a valid sealing key."""
     sealed = keyring.seal(picture, picture_associated(observation_id, picture_id), now_ms)
     return SealedPicture(picture_id, sealed.sealed, sealed.key)
 

@@ -24,6 +24,7 @@ from alerthub.domain.alert_trace import CALL_ACCEPTED
 from alerthub.domain.device_events import CallKind, DeviceEvent, observation_id
 from alerthub.domain.errors import Refuse, Retry
 from alerthub.evidence import EvidenceStore
+from alerthub.sealing import SEALING_ADDS_BYTES
 from alerthub.telemetry import logger
 from alerthub.tracing import Traces, alert_context, headers_of
 from services.gateway import metrics, spans
@@ -199,7 +200,10 @@ class Intake:
             self._in_flight.pop(event_id, None)
 
     async def _kept_picture(self, event: DeviceEvent, event_id: bytes, now_ms: int) -> SealedPicture | None:
-        picture = seal_picture(self._keys.keyring, event_id, event.picture, now_ms=now_ms)
+        picture_id = self._evidence.reserve(len(event.picture) + SEALING_ADDS_BYTES, now_ms)
+        picture = seal_picture(
+            self._keys.keyring, event_id, event.picture, picture_id=picture_id, now_ms=now_ms
+        )
         try:
             await self._evidence.put_streaming(picture.picture_id, picture.sealed)
         except (Retry, Refuse):

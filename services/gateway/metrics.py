@@ -41,7 +41,7 @@ suspensions = Counter(
 )
 pictures = Counter("alerthub_gateway_pictures_total", "Pictures by what became of them.", ["outcome"])
 pictures_swept = Counter(
-    "alerthub_gateway_pictures_swept_total", "Streaming pictures deleted, by why.", ["reason"]
+    "alerthub_gateway_pictures_swept_total", "Files of streaming pictures deleted, by why.", ["reason"]
 )
 picture_bytes = Gauge(
     "alerthub_gateway_picture_store_bytes", "Bytes of streaming pictures at the last sweep."

@@ -16,6 +16,7 @@ from alerthub.api.v1 import alert_pb2, delivery_pb2, patrol_pb2, watchlist_pb2
 from alerthub.evidence import EvidenceStore
 from alerthub.identity import TokenSigner
 from alerthub.postgres import sql, transaction
+from alerthub.sealing import SEALING_ADDS_BYTES
 from services.watchlist.service import build as build_watchlist
 from services.watchlist.settings import WatchlistSettings
 from tests.integration import dispatch_support, push_support, watchlist_support
@@ -46,7 +47,13 @@ class World:
         """A hit as gateway and correlator make it, its picture in the store."""
         gateway = await self.watchlist.gateway()
         published = await self.watchlist.published(entry_id)
-        sealed = gateway.seal_request(PLATE, alert_id="unused", entry_id=entry_id, picture=picture)
+        sealed = gateway.seal_request(
+            PLATE,
+            alert_id="unused",
+            entry_id=entry_id,
+            picture=picture,
+            picture_id=self.evidence.reserve(len(picture) + SEALING_ADDS_BYTES, now_ms()),
+        )
         if picture:
             await self.evidence.put_streaming(sealed.observation.picture_id, sealed.sealed_picture)
         raised = dispatch_support.watchlist_hit(

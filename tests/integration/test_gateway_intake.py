@@ -6,6 +6,7 @@ import base64
 import hashlib
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from alerthub.api.v1 import common_pb2, observation_pb2
 from alerthub.domain.http_digest import password_of
 from alerthub.domain.partitioning import partition_of
 from alerthub.embedded.infrastructure import Infrastructure
+from alerthub.evidence import EvidenceStore
 
 JPEG = b"\xff\xd8\xff\xe0" + b"picture-canary" * 40
 PLATE = "冀R7K2Q9"
@@ -35,6 +37,10 @@ async def camera_of(hub: GatewayHub, cameras: dict[str, Camera], name: str = "us
     if name not in cameras:
         cameras[name] = await hub.device(authorised=name != "without authorisation")
     return cameras[name]
+
+
+def everything_in(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
 def read_of(plate: str = PLATE, **data: object) -> dict[str, object]:
@@ -93,8 +99,9 @@ async def test_a_picture_lies_sealed_before_its_observation_is_on_kafka(
     since = await hub.ends("observations")
     await hub.post(camera, read_of(picture=base64.b64encode(JPEG).decode()))
     (batch, observation), *_ = await hub.observations(since, 1, device_id=camera.device_id)
-    stored = hub.infrastructure.folder.evidence / "streaming" / observation.picture_id
-    assert b"picture-canary" not in stored.read_bytes()
+    folder = hub.infrastructure.folder.evidence
+    assert await EvidenceStore(folder.as_uri()).get_streaming(observation.picture_id)
+    assert b"picture-canary" not in everything_in(folder)
     assert observation.picture_data_key_id in {key.data_key_id for key in batch.data_keys}
 
 

@@ -193,6 +193,7 @@ class Gateway:
         mask: str = "exact",
         picture: bytes = b"",
         tokens_of: str = "",
+        picture_id: str = "",
     ) -> watchlist_pb2.SealForAlertRequest:
         """What dispatch asks for a read of `plate`; a forger puts the tokens of another plate beside its
         text."""
@@ -216,7 +217,7 @@ class Gateway:
         )
         sealed_picture = b""
         if picture:
-            observation.picture_id = uuid.uuid4().hex
+            observation.picture_id = picture_id or uuid.uuid4().hex
             observation.picture_data_key_id = sealed.key.data_key_id
             associated = picture_associated(observation_id, observation.picture_id)
             sealed_picture = self.keyring.seal(picture, associated, now_ms()).sealed

@@ -23,29 +23,53 @@ def files_in(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
+async def put(store: EvidenceStore, content: bytes, *, at_ms: int | None = None) -> str:
+    """Keeps a picture; gives its id."""
+    picture_id = store.reserve(len(content), now_ms() if at_ms is None else at_ms)
+    await store.put_streaming(picture_id, content)
+    return picture_id
+
+
 async def test_a_picture_that_was_put_is_there(tmp_path: Path) -> None:
     store = store_in(tmp_path)
-    await store.put_streaming("abc", b"sealed")
-    assert await store.get_streaming("abc") == b"sealed"
+    picture_id = await put(store, b"sealed")
+    assert await store.get_streaming(picture_id) == b"sealed"
+
+
+async def test_another_process_finds_a_picture_by_its_id_alone(tmp_path: Path) -> None:
+    picture_id = await put(store_in(tmp_path), b"sealed")
+    assert await store_in(tmp_path).get_streaming(picture_id) == b"sealed"
+
+
+async def test_a_picture_that_the_release_before_kept_is_found_and_forgotten(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    (tmp_path / "evidence" / "streaming" / ("ab" * 16)).write_bytes(b"sealed")
+    assert await store.get_streaming("ab" * 16) == b"sealed"
+    assert (await store.sweep(now_ms() + HOUR_MS + 1_000)).expired == 1
+    assert files_in(tmp_path) == []
 
 
 async def test_a_picture_that_was_never_put_is_none(tmp_path: Path) -> None:
-    assert await store_in(tmp_path).get_streaming("abc") is None
+    store = store_in(tmp_path)
+    assert await store.get_streaming("abc") is None
+    assert await store.get_streaming(store.reserve(6, now_ms())) is None
 
 
 async def test_a_picture_over_age_leaves_no_file(tmp_path: Path) -> None:
     store = store_in(tmp_path)
-    await store.put_streaming("abc", b"sealed")
-    result = await store.sweep(now_ms() + HOUR_MS + 1_000)
+    began_ms = now_ms()
+    for second in range(59):
+        await put(store, b"sealed", at_ms=began_ms + second * 1_000)
+    result = await store.sweep(began_ms + HOUR_MS + 1)
     assert result.expired == 1
     assert files_in(tmp_path) == []
 
 
 async def test_a_picture_within_its_age_is_kept_by_a_sweep(tmp_path: Path) -> None:
     store = store_in(tmp_path)
-    await store.put_streaming("abc", b"sealed")
+    picture_id = await put(store, b"sealed")
     await store.sweep(now_ms() + HOUR_MS - 10_000)
-    assert await store.get_streaming("abc") == b"sealed"
+    assert await store.get_streaming(picture_id) == b"sealed"
 
 
 async def test_a_promoted_picture_outlives_the_sweep(tmp_path: Path) -> None:
@@ -66,32 +90,41 @@ async def test_deleting_an_alert_deletes_its_pictures_only(tmp_path: Path) -> No
 
 async def test_a_full_store_takes_no_more(tmp_path: Path) -> None:
     store = store_in(tmp_path, bound_bytes=100)
-    await store.put_streaming("one", b"x" * 80)
+    await put(store, b"x" * 80)
     with pytest.raises(Retry):
-        await store.put_streaming("two", b"x" * 30)
+        await put(store, b"x" * 30)
 
 
 async def test_a_sweep_of_a_full_store_makes_room_by_the_oldest(tmp_path: Path) -> None:
     store = store_in(tmp_path, bound_bytes=100)
-    await store.put_streaming("one", b"x" * 60)
-    await store.put_streaming("two", b"x" * 38)
-    assert (await store.sweep(now_ms())).displaced == 1
-    assert await store.get_streaming("one") is None
-    await store.put_streaming("three", b"x" * 30)
+    began_ms = now_ms()
+    oldest = await put(store, b"x" * 60, at_ms=began_ms)
+    newest = await put(store, b"y" * 38, at_ms=began_ms + 1)
+    assert (await store.sweep(began_ms + 2)).displaced == 1
+    assert await store.get_streaming(oldest) is None
+    assert await store.get_streaming(newest) == b"y" * 38
+    await put(store, b"x" * 30)
 
 
 async def test_a_restarted_gateway_counts_what_is_already_there(tmp_path: Path) -> None:
-    await store_in(tmp_path, bound_bytes=100).put_streaming("one", b"x" * 80)
+    await put(store_in(tmp_path, bound_bytes=100), b"x" * 80)
     restarted = store_in(tmp_path, bound_bytes=100)
     await restarted.sweep(now_ms())
     with pytest.raises(Retry):
-        await restarted.put_streaming("two", b"x" * 30)
+        await put(restarted, b"x" * 30)
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "a.b", "x" * 65, "中", "abc"])
+async def test_a_name_that_was_not_reserved_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(Refuse):
+        await store_in(tmp_path).put_streaming(name, b"sealed")
+    assert files_in(tmp_path) == []
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "a.b", "x" * 65, "中"])
-async def test_a_name_that_could_leave_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+async def test_a_name_that_could_leave_the_folder_is_not_looked_for(tmp_path: Path, name: str) -> None:
     with pytest.raises(Refuse):
-        await store_in(tmp_path).put_streaming(name, b"sealed")
+        await store_in(tmp_path).get_streaming(name)
 
 
 def test_keeping_pictures_longer_than_a_day_is_refused(tmp_path: Path) -> None:

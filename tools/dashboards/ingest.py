@@ -111,7 +111,7 @@ PAGE = Page(
                     (Query(rate("alerthub_gateway_pictures_total", "outcome"), "{{outcome}}"),),
                 ),
                 Curve(
-                    "Pictures forgotten, by why",
+                    "Files of pictures forgotten, by why",
                     "cps",
                     (Query(rate("alerthub_gateway_pictures_swept_total", "reason"), "{{reason}}"),),
                 ),

@@ -1,0 +1,141 @@
+"""Sealed pictures that wait for a hit, in a folder: one behind the other in files of a minute.
+
+Making a file for each picture costs the kernel more than its bytes do (docs/adr/0027). A picture's id says
+where it lies, so nothing has to be looked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, ParamSpec, TypeVar
+
+from alerthub.domain.errors import Refuse, Retry
+from alerthub.waiting_pictures import MAXIMUM_PICTURE_BYTES, WaitingFile
+
+_LIFE_MS: Final = 60_000
+_MOST_BYTES: Final = 64 * 1024**2
+_SEGMENT = re.compile(r"([0-9a-f]{12})[0-9a-f]{16}")
+"""When it began, and what tells it from others."""
+_PLACE = re.compile(r"([0-9a-f]{28})-([0-9a-f]{1,12})-([0-9a-f]{1,6})")
+"""The segment, where in it the picture begins, and how long it is."""
+
+
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
+
+
+@dataclass(slots=True)
+class _Filling:
+    """The segment that this process fills."""
+
+    name: str
+    began_ms: int
+    ends_at_ms: int
+    used: int = 0
+
+
+class PictureSegments:
+    """`WaitingPictures` in one folder. Each process writes to segments of its own.
+
+    A segment is forgotten as a whole, by the age of its first picture: the last one in it goes up to a
+    minute, or a sixth of the retention where that is less, before its own time.
+    """
+
+    def __init__(self, folder: Path, *, retention_ms: int, bound_bytes: int) -> None:
+        self._folder = folder
+        self._life_ms = min(_LIFE_MS, retention_ms // 6)
+        # Small beside the bound, so that making room does not reach what is being filled.
+        self._most_bytes = min(_MOST_BYTES, bound_bytes // 16)
+        self._filling: _Filling | None = None
+
+    def reserve(self, size: int, now_ms: int) -> str:
+        filling = self._filling
+        if (
+            filling is None
+            or not filling.began_ms <= now_ms < filling.ends_at_ms
+            or filling.used + size > self._most_bytes
+        ):
+            name = f"{now_ms:012x}{secrets.token_hex(8)}"
+            filling = self._filling = _Filling(name, now_ms, now_ms + self._life_ms)
+        picture_id = f"{filling.name}-{filling.used:x}-{size:x}"
+        filling.used += size
+        return picture_id
+
+    async def put(self, picture_id: str, sealed: bytes) -> None:
+        place = _PLACE.fullmatch(picture_id)
+        if place is None or int(place[3], 16) != len(sealed):
+            raise Refuse("picture_id", "one that was reserved for a picture of this size")
+        await _on_disk(_write, self._folder / place[1], int(place[2], 16), sealed)
+
+    async def get(self, picture_id: str) -> bytes | None:
+        place = _PLACE.fullmatch(picture_id)
+        if place is None:
+            # The release before gave each picture a file of its own.
+            content = await _on_disk(_read, self._folder / picture_id, 0, MAXIMUM_PICTURE_BYTES + 1)
+            return content if content and len(content) <= MAXIMUM_PICTURE_BYTES else None
+        size = int(place[3], 16)
+        if size > MAXIMUM_PICTURE_BYTES:
+            return None
+        content = await _on_disk(_read, self._folder / place[1], int(place[2], 16), size)
+        return content if content and len(content) == size else None
+
+    async def files(self) -> list[WaitingFile]:
+        return await _on_disk(_files, self._folder)
+
+    async def delete(self, names: Sequence[str]) -> None:
+        await _on_disk(_delete, [self._folder / name for name in names])
+
+
+async def _on_disk(work: Callable[_Given, _Result], *args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
+    """Does it in a thread, since a disk may let whoever writes wait; Retry where it fails."""
+    try:
+        return await asyncio.to_thread(work, *args, **kwargs)
+    except OSError as error:
+        raise Retry(f"the picture store does not work: {type(error).__name__}") from None
+
+
+def _write(file: Path, offset: int, content: bytes) -> None:
+    # Opened for each picture: whoever kept it open would keep the bytes of a segment that was deleted.
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        rest = memoryview(content)
+        while rest:
+            written = os.pwrite(descriptor, rest, offset)
+            offset, rest = offset + written, rest[written:]
+    finally:
+        os.close(descriptor)
+
+
+def _read(file: Path, offset: int, most: int) -> bytes | None:
+    try:
+        with file.open("rb") as opened:
+            opened.seek(offset)
+            return opened.read(most)
+    except FileNotFoundError:
+        return None
+
+
+def _files(folder: Path) -> list[WaitingFile]:
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            try:
+                stated = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                # Another gateway sweeps the same folder.
+                continue
+            began = _SEGMENT.fullmatch(entry.name)
+            since_ms = stated.st_mtime_ns // 1_000_000 if began is None else int(began[1], 16)
+            found.append(WaitingFile(entry.name, since_ms, stated.st_size))
+    return found
+
+
+def _delete(files: Sequence[Path]) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)

@@ -1,0 +1,129 @@
+"""Pictures that wait lie behind each other in segments of a folder, or each by itself in a bucket."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+from obstore.store import LocalStore
+
+from alerthub.domain.errors import Refuse, Retry
+from alerthub.objects import Objects
+from alerthub.picture_segments import PictureSegments
+from alerthub.waiting_pictures import PictureObjects, WaitingPictures
+
+HOUR_MS = 3_600_000
+START_MS = 1_795_000_000_000
+
+
+def segments_in(
+    folder: Path, *, retention_ms: int = HOUR_MS, bound_bytes: int = 1_000_000
+) -> PictureSegments:
+    streaming = folder / "streaming"
+    streaming.mkdir(exist_ok=True)
+    return PictureSegments(streaming, retention_ms=retention_ms, bound_bytes=bound_bytes)
+
+
+def objects_in(folder: Path) -> PictureObjects:
+    return PictureObjects(Objects(LocalStore(folder)))
+
+
+@pytest.mark.parametrize("place", [segments_in, objects_in])
+async def test_what_was_put_is_there_until_its_file_is_deleted(
+    tmp_path: Path, place: Callable[[Path], WaitingPictures]
+) -> None:
+    # given three pictures
+    waiting = place(tmp_path)
+    pictures = {waiting.reserve(size, START_MS): os.urandom(size) for size in (1, 200_000, 17)}
+    for picture_id, content in pictures.items():
+        await waiting.put(picture_id, content)
+    # then each is found, as it was
+    assert {picture_id: await waiting.get(picture_id) for picture_id in pictures} == pictures
+    # when all files are deleted, twice, then none is found and nothing is left
+    names = [file.name for file in await waiting.files()]
+    await waiting.delete(names)
+    await waiting.delete(names)
+    assert [await waiting.get(picture_id) for picture_id in pictures] == [None] * 3
+    assert await waiting.files() == []
+
+
+async def test_pictures_of_a_minute_share_a_file(tmp_path: Path) -> None:
+    segments = segments_in(tmp_path)
+    for second in (0, 30, 59, 60, 119):
+        await segments.put(segments.reserve(1, START_MS + second * 1_000), b"x")
+    found = sorted((file.since_ms, file.size) for file in await segments.files())
+    assert found == [(START_MS, 3), (START_MS + 60_000, 2)]
+
+
+async def test_a_short_retention_makes_short_segments(tmp_path: Path) -> None:
+    segments = segments_in(tmp_path, retention_ms=60_000)
+    for second in (0, 9, 10):
+        await segments.put(segments.reserve(1, START_MS + second * 1_000), b"x")
+    assert len(await segments.files()) == 2
+
+
+async def test_a_segment_is_small_beside_the_bound(tmp_path: Path) -> None:
+    segments = segments_in(tmp_path, bound_bytes=1_600)
+    for _ in range(5):
+        await segments.put(segments.reserve(40, START_MS), b"x" * 40)
+    assert sorted(file.size for file in await segments.files()) == [40, 80, 80]
+
+
+async def test_a_clock_that_was_set_back_begins_a_segment(tmp_path: Path) -> None:
+    segments = segments_in(tmp_path)
+    for at_ms in (START_MS, START_MS - HOUR_MS):
+        await segments.put(segments.reserve(1, at_ms), b"x")
+    assert {file.since_ms for file in await segments.files()} == {START_MS, START_MS - HOUR_MS}
+
+
+async def test_two_processes_never_write_to_one_segment(tmp_path: Path) -> None:
+    here, there = segments_in(tmp_path), segments_in(tmp_path)
+    one, other = here.reserve(3, START_MS), there.reserve(3, START_MS)
+    await here.put(one, b"one")
+    await there.put(other, b"two")
+    assert (await there.get(one), await here.get(other)) == (b"one", b"two")
+
+
+async def test_a_picture_of_another_size_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    segments = segments_in(tmp_path)
+    picture_id = segments.reserve(4, START_MS)
+    with pytest.raises(Refuse, match="picture_id"):
+        await segments.put(picture_id, b"longer")
+    assert await segments.files() == []
+
+
+async def test_a_picture_cut_short_is_none(tmp_path: Path) -> None:
+    segments = segments_in(tmp_path)
+    picture_id = segments.reserve(100, START_MS)
+    await segments.put(picture_id, b"x" * 100)
+    (file,) = await segments.files()
+    os.truncate(tmp_path / "streaming" / file.name, 99)
+    assert await segments.get(picture_id) is None
+
+
+async def test_an_id_that_claims_more_than_a_picture_may_have_is_none(tmp_path: Path) -> None:
+    assert await segments_in(tmp_path).get("0" * 28 + "-0-ffffff") is None
+
+
+async def test_a_folder_that_is_gone_is_retry(tmp_path: Path) -> None:
+    segments = segments_in(tmp_path)
+    (tmp_path / "streaming").rmdir()
+    with pytest.raises(Retry):
+        await segments.put(segments.reserve(1, START_MS), b"x")
+
+
+@given(some.lists(some.tuples(some.integers(1, 500), some.integers(0, 90_000)), max_size=40))
+def test_no_two_pictures_overlap(reserved: list[tuple[int, int]]) -> None:
+    segments = PictureSegments(Path("/nowhere"), retention_ms=HOUR_MS, bound_bytes=16_000)
+    places: dict[str, list[tuple[int, int]]] = {}
+    for size, later_ms in reserved:
+        segment, offset, length = segments.reserve(size, START_MS + later_ms).split("-")
+        assert int(length, 16) == size
+        places.setdefault(segment, []).append((int(offset, 16), size))
+    for within in places.values():
+        ends = [offset + size for offset, size in within]
+        assert [offset for offset, _ in within] == [0, *ends[:-1]]
