@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import benchmarks
+from benchmarks._machine import yardsticks
 
 Run: TypeAlias = Callable[[], None]
 
@@ -39,7 +40,7 @@ def main() -> int:
         f"load average {os.getloadavg()[0]:.1f}\n"
     )
     for name in wanted:
-        sys.stdout.write(f"\n== {name}\n")
+        sys.stdout.write(f"\n== {name}\n{yardsticks()}\n")
         runs[name]()
     return 0
 
