@@ -47,7 +47,7 @@ CAMERA = "demo-camera-01"
 OTHER_CAMERA = "demo-camera-04"
 PARKING_SENSOR = "demo-parking-01"
 OFFICER = "officer-1"
-_START_SECONDS = 90.0
+_START_SECONDS = 240.0
 _LONGEST_SECONDS = 20.0
 _DAY_MS = 86_400_000
 

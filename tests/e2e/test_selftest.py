@@ -13,6 +13,10 @@ from typing import Any
 
 import pytest
 
+_SECONDS = 480
+"""A hub may take four minutes to start, and each hop has an end of its own."""
+pytestmark = pytest.mark.timeout(_SECONDS + 60)
+
 HOPS = [
     "start the hub",
     "sign people in",
@@ -41,7 +45,7 @@ class Selftest:
 
     def result(self) -> tuple[int, dict[str, Any], str]:
         """Its exit code, what it printed for machines, and what it told people meanwhile."""
-        printed, told = self.process.communicate(timeout=280)
+        printed, told = self.process.communicate(timeout=_SECONDS)
         return self.process.returncode, json.loads(printed), told
 
 
