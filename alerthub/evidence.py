@@ -60,12 +60,12 @@ class EvidenceStore:
             self._objects = Objects(S3Store.from_url(url))
             self._waiting = PictureObjects(self._objects)
         else:
-            streaming = folder / "streaming"
-            for made in (folder, streaming):
-                made.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             disk.watch("evidence", folder)
             self._objects = Objects(LocalStore(folder))
-            self._waiting = PictureSegments(streaming, retention_ms=retention_ms, bound_bytes=bound_bytes)
+            self._waiting = PictureSegments(
+                folder / "streaming", retention_ms=retention_ms, bound_bytes=bound_bytes
+            )
         self._retention_ms = retention_ms
         self._bound_bytes = bound_bytes
         self._bytes = 0

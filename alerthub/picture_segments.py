@@ -10,6 +10,7 @@ import asyncio
 import os
 import re
 import secrets
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ _LIFE_MS: Final = 60_000
 _MOST_BYTES: Final = 64 * 1024**2
 _SEGMENT = re.compile(r"([0-9a-f]{12})[0-9a-f]{16}")
 """When it began, and what tells it from others."""
-_PLACE = re.compile(r"([0-9a-f]{28})-([0-9a-f]{1,12})-([0-9a-f]{1,6})")
+_PLACE = re.compile(r"([0-9a-f]{28})-([0-9a-f]{1,8})-([0-9a-f]{1,6})")
 """The segment, where in it the picture begins, and how long it is."""
 
 
@@ -102,7 +103,11 @@ async def _on_disk(work: Callable[_Given, _Result], *args: _Given.args, **kwargs
 
 def _write(file: Path, offset: int, content: bytes) -> None:
     # Opened for each picture: whoever kept it open would keep the bytes of a segment that was deleted.
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o600)
+    except FileNotFoundError:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
         rest = memoryview(content)
         while rest:
@@ -123,16 +128,19 @@ def _read(file: Path, offset: int, most: int) -> bytes | None:
 
 def _files(folder: Path) -> list[WaitingFile]:
     found = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            try:
-                stated = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                # Another gateway sweeps the same folder.
-                continue
-            began = _SEGMENT.fullmatch(entry.name)
-            since_ms = stated.st_mtime_ns // 1_000_000 if began is None else int(began[1], 16)
-            found.append(WaitingFile(entry.name, since_ms, stated.st_size))
+    for file in folder.iterdir() if folder.exists() else ():
+        try:
+            stated = file.lstat()
+        except FileNotFoundError:
+            # Another gateway sweeps the same folder.
+            continue
+        if stat.S_ISREG(stated.st_mode):
+            since_ms = stated.st_mtime_ns // 1_000_000
+            began = _SEGMENT.fullmatch(file.name)
+            if began is not None:
+                since_ms = min(since_ms, int(began[1], 16))
+            # What was reserved and not kept is a hole: long, and without bytes.
+            found.append(WaitingFile(file.name, since_ms, min(stated.st_size, stated.st_blocks * 512)))
     return found
 
 

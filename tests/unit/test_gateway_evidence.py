@@ -43,6 +43,7 @@ async def test_another_process_finds_a_picture_by_its_id_alone(tmp_path: Path) -
 
 async def test_a_picture_that_the_release_before_kept_is_found_and_forgotten(tmp_path: Path) -> None:
     store = store_in(tmp_path)
+    (tmp_path / "evidence" / "streaming").mkdir()
     (tmp_path / "evidence" / "streaming" / ("ab" * 16)).write_bytes(b"sealed")
     assert await store.get_streaming("ab" * 16) == b"sealed"
     assert (await store.sweep(now_ms() + HOUR_MS + 1_000)).expired == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,11 +110,43 @@ async def test_an_id_that_claims_more_than_a_picture_may_have_is_none(tmp_path: 
     assert await segments_in(tmp_path).get("0" * 28 + "-0-ffffff") is None
 
 
-async def test_a_folder_that_is_gone_is_retry(tmp_path: Path) -> None:
+async def test_a_folder_that_is_gone_is_made_again(tmp_path: Path) -> None:
     segments = segments_in(tmp_path)
     (tmp_path / "streaming").rmdir()
+    assert await segments.files() == []
+    picture_id = segments.reserve(1, START_MS)
+    await segments.put(picture_id, b"x")
+    assert await segments.get(picture_id) == b"x"
+
+
+async def test_a_disk_that_fails_is_retry(tmp_path: Path) -> None:
+    segments = segments_in(tmp_path)
+    (tmp_path / "streaming").rmdir()
+    (tmp_path / "streaming").touch()
     with pytest.raises(Retry):
         await segments.put(segments.reserve(1, START_MS), b"x")
+
+
+async def test_a_place_that_was_not_used_counts_no_bytes(tmp_path: Path) -> None:
+    segments = segments_in(tmp_path, bound_bytes=1_000_000_000)
+    segments.reserve(10_000_000, START_MS)
+    await segments.put(segments.reserve(4_096, START_MS), b"x" * 4_096)
+    (file,) = await segments.files()
+    assert file.size < 100_000
+
+
+async def test_what_is_no_file_is_not_swept(tmp_path: Path) -> None:
+    segments = segments_in(tmp_path)
+    (tmp_path / "streaming" / "lost+found").mkdir()
+    assert await segments.files() == []
+
+
+async def test_a_segment_of_a_clock_ahead_is_as_old_as_its_last_picture(tmp_path: Path) -> None:
+    segments = segments_in(tmp_path)
+    ahead_ms = time.time_ns() // 1_000_000 + 24 * HOUR_MS
+    await segments.put(segments.reserve(1, ahead_ms), b"x")
+    (file,) = await segments.files()
+    assert file.since_ms < ahead_ms - HOUR_MS
 
 
 @given(some.lists(some.tuples(some.integers(1, 500), some.integers(0, 90_000)), max_size=40))
