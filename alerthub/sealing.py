@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.hpke import (
 )
 
 from alerthub.domain.errors import AlertHubError, Retry
+from alerthub.domain.light_values import light_value
 
 DATA_KEY_LIFE_MS = 60_000
 """A data key opens at most the reads of one gateway in one minute."""
@@ -69,7 +70,7 @@ class WrappedKey:
     wrapped: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@light_value
 class Sealed:
     """Sealed bytes and the data key that opens them."""
 

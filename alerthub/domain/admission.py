@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from alerthub.domain.errors import NotAllowed
+from alerthub.domain.light_values import light_value
 
 
 class AuthenticationClass(IntEnum):
@@ -80,7 +81,7 @@ class RateLimit:
     burst: float
 
 
-@dataclass(frozen=True, slots=True)
+@light_value
 class RateState:
     """What is left in a bucket, and since when."""
 
@@ -116,7 +117,7 @@ _PEAK_DECAY = 0.999
 _MINUTE_MS = 60_000
 
 
-@dataclass(frozen=True, slots=True)
+@light_value
 class PeakState:
     """A device's events in the current minute, its peak, and until when it is suspended."""
 

@@ -9,7 +9,8 @@ until then the time of receipt is the best that is known.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from alerthub.domain.light_values import light_value
 
 WINDOW = 32
 """Recent events that are remembered of a device: a busy camera's last minute, a quiet one's last day."""
@@ -29,7 +30,7 @@ UNKNOWN_UNCERTAINTY_MS = 86_400_000
 """Said where nothing better is known: a day, so that no rule computes a speed from it."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_value
 class ClockState:
     """Recent events, oldest first: when each was received, and `received - device time`, in milliseconds."""
 
@@ -37,7 +38,7 @@ class ClockState:
     differences: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@light_value
 class CorrectedTime:
     """When it happened, in milliseconds since 1970, and the half width of the uncertainty in milliseconds."""
 
@@ -54,8 +55,8 @@ def correct(
     if device_time_ms <= 0:
         return state, CorrectedTime(received_time_ms, UNKNOWN_UNCERTAINTY_MS, learnt=False)
     difference = received_time_ms - device_time_ms
-    received = (*state.received, received_time_ms)[-WINDOW:]
-    differences = (*state.differences, difference)[-WINDOW:]
+    received = (*state.received[1 - WINDOW :], received_time_ms)
+    differences = (*state.differences[1 - WINDOW :], difference)
     least = min(differences)
     agreeing: Sequence[int] = differences
     if max(differences) - least > AGREEMENT_MS:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from alerthub.domain.identifiers import IdentifierKind
+from alerthub.domain.light_values import light_value
 
 OBSERVATION_ID_BYTES = 16
 MAXIMUM_IDENTIFIERS = 8
@@ -53,7 +54,7 @@ class CallKind(IntEnum):
     SERVICE_REQUEST = 3
 
 
-@dataclass(frozen=True, slots=True)
+@light_value
 class ReadIdentifier:
     """An identifier as the device read it."""
 
@@ -69,7 +70,7 @@ class Place:
     longitude: float
 
 
-@dataclass(frozen=True, slots=True)
+@light_value
 class DeviceEvent:
     """One event of one device. Which device it was is not in it: identity comes from the credential (S3)."""
 
