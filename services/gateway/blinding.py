@@ -52,17 +52,17 @@ def observation(
     anybody."""
     made = Observation(
         observation_id=observation_id,
-        device_id=device.device_id,
         kind=WireObservationKind.ValueType(event.kind),
         device_time_ms=event.device_time_ms,
         corrected_time_ms=corrected.time_ms,
         received_time_ms=received_time_ms,
         clock_uncertainty_ms=corrected.uncertainty_ms,
         read_confidence=event.read_confidence,
-        position=position_of(event.place, device),
-        district=device.district,
         authentication_class=WireAuthenticationClass.ValueType(authentication_class),
     )
+    made.MergeFromString(device.observed)
+    if event.place is not None:
+        made.position.CopyFrom(position_of(event.place, device))
     # Most events leave these empty, and an empty field costs as much to set as any other.
     if event.track_id:
         made.track_id = event.track_id

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from alerthub.api.v1 import registry_pb2
 from alerthub.api.v1.common_pb2 import Position
+from alerthub.api.v1.observation_pb2 import Observation
 from alerthub.domain.admission import AuthenticationClass, Authorisation
 from alerthub.domain.errors import DeadLetter, NotAllowed, Retry
 from alerthub.domain.partitioning import partition_of
@@ -24,6 +25,9 @@ class RegisteredDevice:
     partition: int
     """Of the topic `observations`."""
     position: Position
+    observed: bytes
+    """What each observation of the device says of it, as serialised: joining it on costs a third of setting
+    its fields."""
     registered_class: AuthenticationClass
     secret_sha256: bytes = field(repr=False)
     """Empty where no secret was issued."""
@@ -108,6 +112,9 @@ def _decoded(value: bytes, partitions: int) -> RegisteredDevice:
         district=device.district,
         partition=partition_of(device.district, partitions),
         position=device.position,
+        observed=Observation(
+            device_id=device.device_id, position=device.position, district=device.district
+        ).SerializeToString(),
         registered_class=registered_class,
         secret_sha256=device.secret_sha256,
         speaks_for=frozenset(device.speaks_for),
