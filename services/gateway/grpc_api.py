@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from alerthub.api.v1 import ingest_pb2, ingest_pb2_grpc
@@ -33,7 +33,7 @@ from services.gateway import metrics
 from services.gateway.adapters.reading import text, track
 from services.gateway.admittance import TooManyRequests
 from services.gateway.devices import DeviceDirectory
-from services.gateway.handlers import Intake, Taken
+from services.gateway.handlers import Intake, Moment, Taken
 from services.gateway.settings import GatewaySettings
 
 log = logger(__name__)
@@ -53,13 +53,10 @@ _CALLS = {each.value: each for each in CallKind}
 class IngestApi(ingest_pb2_grpc.IngestServiceServicer):
     """The IngestService."""
 
-    def __init__(
-        self, settings: GatewaySettings, intake: Intake, devices: DeviceDirectory, now_ms: Callable[[], int]
-    ) -> None:
+    def __init__(self, settings: GatewaySettings, intake: Intake, devices: DeviceDirectory) -> None:
         self._settings = settings
         self._intake = intake
         self._devices = devices
-        self._now_ms = now_ms
 
     async def StreamEvents(  # noqa: N802 - the name on the wire
         self, request_iterator: AsyncIterator[ingest_pb2.StreamEventsRequest], context: Any
@@ -73,7 +70,7 @@ class IngestApi(ingest_pb2_grpc.IngestServiceServicer):
         caller = current_caller()
         if caller.kind is not CallerKind.DEVICE:
             raise NotAllowed("certificate", "the certificate of a registered edge server or device")
-        stream = _Stream(self._settings, self._intake, self._devices, caller, self._now_ms)
+        stream = _Stream(self._settings, self._intake, self._devices, caller)
         reader = asyncio.create_task(stream.read(request_iterator), name="stream-reader")
         try:
             async for response in stream.responses(reader):
@@ -93,13 +90,11 @@ class _Stream:
         intake: Intake,
         devices: DeviceDirectory,
         caller: Caller,
-        now_ms: Callable[[], int],
     ) -> None:
         self._settings = settings
         self._intake = intake
         self._devices = devices
         self._caller = caller
-        self._now_ms = now_ms
         # The event behind the last one that was acknowledged, and those after it: on their way, or refused.
         self._oldest_sequence = 1
         self._events: deque[Taken | Refuse | TooManyRequests] = deque()
@@ -115,20 +110,22 @@ class _Stream:
                 raise Refuse("sequence", f"{sequence}: it rises by one from 1, for each event")
             if len(request.further_events) > MAXIMUM_FURTHER_EVENTS:
                 raise Refuse("further_events", f"at most {MAXIMUM_FURTHER_EVENTS}")
+            at = self._intake.moment()
             for event in (request.event, *request.further_events):
-                self._events.append(await self._taken(event))
+                self._events.append(await self._taken(event, at))
                 self._changed.set()
                 sequence += 1
                 while len(self._events) >= self._settings.stream_window:
                     self._room.clear()
                     await self._room.wait()
+                    at = self._intake.moment()
 
-    async def _taken(self, message: ingest_pb2.DeviceEvent) -> Taken | Refuse | TooManyRequests:
+    async def _taken(self, message: ingest_pb2.DeviceEvent, at: Moment) -> Taken | Refuse | TooManyRequests:
         try:
-            device_id = self._spoken_for(message.device_id)
+            device_id = self._spoken_for(message.device_id, at.now_ms)
             event = event_of(message)
-            self._intake.require_allowance(device_id, (event,))
-            return await self._intake.take(device_id, AuthenticationClass.CERTIFICATE, ADAPTER, event)
+            self._intake.require_allowance(device_id, (event,), now_ms=at.now_ms)
+            return await self._intake.take(device_id, AuthenticationClass.CERTIFICATE, ADAPTER, event, at)
         except TooManyRequests as error:
             metrics.refused.labels(ADAPTER, "too_many").inc()
             return error
@@ -138,9 +135,9 @@ class _Stream:
             ).inc()
             return error
 
-    def _spoken_for(self, device_id: str) -> str:
+    def _spoken_for(self, device_id: str, now_ms: int) -> str:
         """The device that the event is of: the caller itself, or one that its registration names (S3)."""
-        edge = self._devices.in_force(self._caller.name, self._now_ms())
+        edge = self._devices.in_force(self._caller.name, now_ms)
         if device_id != edge.device_id and device_id not in edge.speaks_for:
             self._devices.require_complete()
             raise NotAllowed("device_id", "a device for which this edge server is registered to speak")

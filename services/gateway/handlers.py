@@ -23,6 +23,7 @@ from alerthub.domain.admission import (
 from alerthub.domain.alert_trace import CALL_ACCEPTED
 from alerthub.domain.device_events import CallKind, DeviceEvent, observation_id
 from alerthub.domain.errors import Refuse, Retry
+from alerthub.domain.light_values import light_value
 from alerthub.evidence import EvidenceStore
 from alerthub.sealing import SEALING_ADDS_BYTES
 from alerthub.telemetry import logger
@@ -31,7 +32,7 @@ from services.gateway import metrics, spans
 from services.gateway.admittance import Clocks, PeakGuard, RateGuard
 from services.gateway.blinding import SealedPicture, add_identifiers, observation, position_of, seal_picture
 from services.gateway.devices import DeviceDirectory
-from services.gateway.keys import KeyHolder
+from services.gateway.keys import Blinding, KeyHolder
 from services.gateway.packer import BatchPacker, Producer
 from services.gateway.settings import GatewaySettings
 
@@ -43,7 +44,7 @@ LATE_AFTER_MS = 60_000
 itself."""
 
 
-@dataclass(frozen=True, slots=True)
+@light_value
 class Taken:
     """One event on its way. `outcome` is done once the broker has it, and fails with Retry."""
 
@@ -60,6 +61,19 @@ class Receipt:
     late: int
     stripped: int
     """Observations that went on without their identifiers (refusal 4)."""
+
+
+@dataclass(slots=True)
+class Moment:
+    """When events are taken that nothing waits between, and what holds for all of them then."""
+
+    now_ms: int
+    blinding: Blinding | None = None
+    """Given: all devices are known, and these keys are in force."""
+
+    def move(self, now_ms: int) -> None:
+        """Something waited: it is later, and what held may hold no more."""
+        self.now_ms, self.blinding = now_ms, None
 
 
 class Intake:
@@ -105,8 +119,9 @@ class Intake:
         Refuse (NotAllowed where the device may not), TooManyRequests or Retry; some of the events may then
         be on Kafka, and sending the request again changes nothing about those.
         """
-        self.require_allowance(device_id, events)
-        taken = [await self.take(device_id, used, adapter, event) for event in events]
+        at = self.moment()
+        self.require_allowance(device_id, events, now_ms=at.now_ms)
+        taken = [await self.take(device_id, used, adapter, event, at) for event in events]
         await self.settled(taken)
         return Receipt(
             acknowledged=len(taken),
@@ -114,9 +129,12 @@ class Intake:
             stripped=sum(one.stripped for one in taken),
         )
 
-    def require_allowance(self, device_id: str, events: Sequence[DeviceEvent]) -> None:
+    def moment(self) -> Moment:
+        """Now. `take` moves it where it waits; others who wait move it themselves."""
+        return Moment(self._now_ms())
+
+    def require_allowance(self, device_id: str, events: Sequence[DeviceEvent], *, now_ms: int) -> None:
         """Counts the events against the device's rate and peak before any of them is taken."""
-        now_ms = self._now_ms()
         calls = len([event for event in events if event.call is not None])
         if calls:
             self._call_rates.require(device_id, calls, now_ms=now_ms)
@@ -132,18 +150,17 @@ class Intake:
             await asyncio.shield(outcome)
 
     async def take(
-        self, device_id: str, used: AuthenticationClass, adapter: str, event: DeviceEvent
+        self, device_id: str, used: AuthenticationClass, adapter: str, event: DeviceEvent, at: Moment
     ) -> Taken:
         """Starts one event on its way. A repeat of one that is in flight shares its fate (C1)."""
-        now_ms = self._now_ms()
+        now_ms = at.now_ms
         if event.call is not None:
             return self._take_call(
                 device_id, used, adapter=adapter, event=event, kind=event.call, now_ms=now_ms
             )
-        self._devices.require_complete()
+        blinding = at.blinding or self._require_ready(at)
         device = self._devices.in_force(device_id, now_ms)
         proven = effective_class(device.registered_class, used)
-        blinding = self._keys.in_force(now_ms)
         self._packer.require_room(1)
         event_id = observation_id(device_id, event, key=blinding.id_key)
         known = self._in_flight.get(event_id)
@@ -151,8 +168,10 @@ class Intake:
             metrics.observations_repeated.labels(adapter).inc()
             return known
 
-        picture = await self._kept_picture(event, event_id, now_ms) if event.picture else None
-        if picture is not None:
+        picture = None
+        if event.picture:
+            picture = await self._kept_picture(event, event_id, now_ms)
+            at.move(self._now_ms())
             # While the picture was written a repeat may have gone ahead.
             known = self._in_flight.get(event_id)
             if known is not None:
@@ -194,6 +213,11 @@ class Intake:
         )
         taken = self._in_flight[event_id] = Taken(outcome, late, stripped)
         return taken
+
+    def _require_ready(self, at: Moment) -> Blinding:
+        self._devices.require_complete()
+        at.blinding = self._keys.in_force(at.now_ms)
+        return at.blinding
 
     def _forget(self, event_ids: Sequence[bytes]) -> None:
         for event_id in event_ids:

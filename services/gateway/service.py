@@ -206,7 +206,7 @@ class Service:
             self._spawn(edge.run(), "mqtt")
         self._grpc = await serve(
             settings,
-            [IngestApi(settings, intake, directory, _now_ms)],
+            [IngestApi(settings, intake, directory)],
             audience="gateway",
             revocations=revocations,
             hand_validated=HAND_VALIDATED,

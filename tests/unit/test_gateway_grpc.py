@@ -56,7 +56,7 @@ async def stream(
             yield each
 
     set_current_caller(caller)
-    api = IngestApi(one.settings, one.intake, one.devices, one.clock)
+    api = IngestApi(one.settings, one.intake, one.devices)
     return [response async for response in api.StreamEvents(sent(), None)]
 
 
@@ -90,7 +90,7 @@ async def test_c1_an_acknowledgement_stops_before_what_the_broker_does_not_have(
         yield request(2, event("camera-2"))
 
     set_current_caller(EDGE_SERVER)
-    responses = IngestApi(one.settings, one.intake, one.devices, one.clock).StreamEvents(sent(), None)
+    responses = IngestApi(one.settings, one.intake, one.devices).StreamEvents(sent(), None)
     first = asyncio.ensure_future(anext(responses))
     await one.broker.holds_a_record(2)
     one.broker.answer_the_first()

@@ -199,9 +199,9 @@ async def test_s3_a_device_far_over_its_peak_is_suspended(tmp_path: Path) -> Non
     one = await gateway(tmp_path, device_events_per_second=1_000_000, device_burst=1_000_000)
     for minute in range(12):
         one.clock.ms = START_MS + minute * 60_000
-        one.intake.require_allowance("camera-1", [read()] * 100)
+        one.intake.require_allowance("camera-1", [read()] * 100, now_ms=one.clock())
     with pytest.raises(NotAllowed, match="suspended"):
-        one.intake.require_allowance("camera-1", [read()] * 20_000)
+        one.intake.require_allowance("camera-1", [read()] * 20_000, now_ms=one.clock())
 
 
 async def test_a_picture_is_stored_sealed_before_the_observation_is_sent(tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ async def test_a_direct_call_is_acknowledged_only_with_the_broker(tmp_path: Path
 
 async def test_a_direct_call_passes_a_device_whose_reads_are_over_the_rate(tmp_path: Path) -> None:
     one = await gateway(tmp_path, device_burst=256)
-    one.intake.require_allowance("camera-1", [read()] * 256)
+    one.intake.require_allowance("camera-1", [read()] * 256, now_ms=one.clock())
     assert (await accept(one, PANIC)).acknowledged == 1
 
 

@@ -18,7 +18,9 @@ from services.gateway.packer import MAXIMUM_OBSERVATIONS, adapted_linger_ms
 
 async def take(one: Gateway, *event_ids: str, device_id: str = "camera-1") -> None:
     taken = [
-        await one.intake.take(device_id, AuthenticationClass.PASSWORD_OVER_TLS, "grpc", read(event_id))
+        await one.intake.take(
+            device_id, AuthenticationClass.PASSWORD_OVER_TLS, "grpc", read(event_id), one.intake.moment()
+        )
         for event_id in event_ids
     ]
     await one.intake.settled(taken)
@@ -104,7 +106,9 @@ async def test_received_times_and_sequences_of_a_partition_never_fall(tmp_path: 
 async def test_a_broker_that_is_away_does_not_end_the_process(tmp_path: Path) -> None:
     one = await gateway(tmp_path)
     one.broker.holds = True
-    taken = await one.intake.take("camera-1", AuthenticationClass.PASSWORD_OVER_TLS, "grpc", read())
+    taken = await one.intake.take(
+        "camera-1", AuthenticationClass.PASSWORD_OVER_TLS, "grpc", read(), one.intake.moment()
+    )
     await one.broker.holds_a_record()
     one.broker.answer(KafkaConnectionError())
     await asyncio.wait({taken.outcome})
@@ -114,7 +118,9 @@ async def test_a_broker_that_is_away_does_not_end_the_process(tmp_path: Path) ->
 async def test_a_producer_that_can_never_send_again_ends_the_process(tmp_path: Path) -> None:
     one = await gateway(tmp_path)
     one.broker.holds = True
-    taken = await one.intake.take("camera-1", AuthenticationClass.PASSWORD_OVER_TLS, "grpc", read())
+    taken = await one.intake.take(
+        "camera-1", AuthenticationClass.PASSWORD_OVER_TLS, "grpc", read(), one.intake.moment()
+    )
     await one.broker.holds_a_record()
     one.broker.answer(OutOfOrderSequenceNumber())
     await asyncio.wait({taken.outcome})
@@ -123,7 +129,9 @@ async def test_a_producer_that_can_never_send_again_ends_the_process(tmp_path: P
 
 async def test_stopping_sends_what_is_open(tmp_path: Path) -> None:
     one = await gateway(tmp_path, minimum_linger_ms=10_000, maximum_linger_ms=10_000)
-    taken = await one.intake.take("camera-1", AuthenticationClass.PASSWORD_OVER_TLS, "grpc", read())
+    taken = await one.intake.take(
+        "camera-1", AuthenticationClass.PASSWORD_OVER_TLS, "grpc", read(), one.intake.moment()
+    )
     await one.packer.stop(timeout_seconds=5)
     assert taken.outcome.done()
     assert len(one.broker.observations()) == 1

@@ -34,7 +34,9 @@ ALERT = "0123456789abcdef" * 2
 
 
 async def _take(one: Gateway, *events: DeviceEvent) -> None:
-    taken = [await one.intake.take("camera-1", PASSWORD, "grpc", event) for event in events]
+    taken = [
+        await one.intake.take("camera-1", PASSWORD, "grpc", event, one.intake.moment()) for event in events
+    ]
     await one.intake.settled(taken)
     # The producer's answer comes by callback.
     await asyncio.sleep(0)
