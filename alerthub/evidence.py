@@ -19,9 +19,12 @@ from alerthub import disk
 from alerthub.domain.errors import Refuse, Retry
 from alerthub.objects import Objects
 from alerthub.picture_segments import PictureSegments
-from alerthub.waiting_pictures import MAXIMUM_PICTURE_BYTES, PictureObjects, WaitingPictures
+from alerthub.waiting_pictures import MAXIMUM_PICTURE_BYTES, PictureObjects, WaitingFile, WaitingPictures
 
 HOUR_MS: Final = 3_600_000
+_CLOCKS_DIFFER_MS: Final = 15 * 60_000
+"""What is from later than that has a wrong time, so nothing tells how old it is. S3 refuses requests at the
+same difference (RequestTimeTooSkewed)."""
 RETENTION_CAP_MS: Final = 24 * HOUR_MS
 """No picture that did not hit is kept longer than this, whatever is configured (refusal 2)."""
 DEFAULT_BOUND_BYTES: Final = 4 * 1024**3
@@ -71,18 +74,22 @@ class EvidenceStore:
         self._bytes = 0
 
     def reserve(self, size: int, now_ms: int) -> str:
-        """The id under which `put_streaming` may keep a picture of `size` sealed bytes."""
+        """The id under which `put_streaming` may keep a picture of `size` sealed bytes.
+
+        Refuse for one that is too large; Retry when the store is over its bound: the caller goes on without
+        the picture.
+        """
+        if size > MAXIMUM_PICTURE_BYTES:
+            raise Refuse("picture", f"at most {MAXIMUM_PICTURE_BYTES} bytes sealed")
+        if self._bytes + size > self._bound_bytes:
+            raise Retry("the picture store is full", after_seconds=60)
+        # Counted from now on, whether it is kept or not: a sweep counts anew.
+        self._bytes += size
         return self._waiting.reserve(size, now_ms)
 
     async def put_streaming(self, picture_id: str, sealed: bytes) -> None:
-        """Keeps a sealed picture under its reserved id until it is swept. Retry when the store is over its
-        bound: the caller goes on without the picture."""
-        if len(sealed) > MAXIMUM_PICTURE_BYTES:
-            raise Refuse("picture", f"at most {MAXIMUM_PICTURE_BYTES} bytes sealed")
-        if self._bytes + len(sealed) > self._bound_bytes:
-            raise Retry("the picture store is full", after_seconds=60)
+        """Keeps a sealed picture under its reserved id until it is swept. Refuse for another id or size."""
         await self._waiting.put(_checked(picture_id, "picture_id"), sealed)
-        self._bytes += len(sealed)
 
     async def get_streaming(self, picture_id: str) -> bytes | None:
         """The sealed picture; None where it was never kept, or is forgotten."""
@@ -113,9 +120,11 @@ class EvidenceStore:
     async def sweep(self, now_ms: int) -> SweepResult:
         """Deletes streaming pictures that are over age, then the oldest while the store is over its bound."""
         found = sorted(await self._waiting.files(), key=lambda file: file.since_ms)
-        oldest_kept_ms = now_ms - self._retention_ms
-        expired = [file for file in found if file.since_ms < oldest_kept_ms]
-        kept = found[len(expired) :]
+        expired: list[WaitingFile] = []
+        kept: list[WaitingFile] = []
+        for file in found:
+            within = now_ms - self._retention_ms <= file.since_ms <= now_ms + _CLOCKS_DIFFER_MS
+            (kept if within else expired).append(file)
         total = sum(file.size for file in kept)
         displaced = 0
         # Down to nine tenths, so that a store at its bound takes pictures again until the next sweep.

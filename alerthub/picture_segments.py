@@ -25,7 +25,8 @@ _SEGMENT = re.compile(r"([0-9a-f]{12})[0-9a-f]{16}")
 """When it began, and what tells it from others."""
 _PLACE = re.compile(r"([0-9a-f]{28})-([0-9a-f]{1,8})-([0-9a-f]{1,6})")
 """The segment, where in it the picture begins, and how long it is."""
-
+_NAMED_AHEAD_MS: Final = 1_000
+"""A file's own time is that of the kernel's last tick, a little before what its name says."""
 
 _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
@@ -51,7 +52,7 @@ class PictureSegments:
     def __init__(self, folder: Path, *, retention_ms: int, bound_bytes: int) -> None:
         self._folder = folder
         self._life_ms = min(_LIFE_MS, retention_ms // 6)
-        # Small beside the bound, so that making room does not reach what is being filled.
+        # Small beside the bound, so that making room does not reach what a few gateways are filling.
         self._most_bytes = min(_MOST_BYTES, bound_bytes // 16)
         self._filling: _Filling | None = None
 
@@ -84,7 +85,8 @@ class PictureSegments:
         if size > MAXIMUM_PICTURE_BYTES:
             return None
         content = await _on_disk(_read, self._folder / place[1], int(place[2], 16), size)
-        return content if content and len(content) == size else None
+        # Zeros are a hole: one put late into a segment that had been swept makes the file anew.
+        return content if content and len(content) == size and any(content) else None
 
     async def files(self) -> list[WaitingFile]:
         return await _on_disk(_files, self._folder)
@@ -97,7 +99,8 @@ async def _on_disk(work: Callable[_Given, _Result], *args: _Given.args, **kwargs
     """Does it in a thread, since a disk may let whoever writes wait; Retry where it fails."""
     try:
         return await asyncio.to_thread(work, *args, **kwargs)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
+        # RuntimeError: no thread can be started.
         raise Retry(f"the picture store does not work: {type(error).__name__}") from None
 
 
@@ -137,13 +140,21 @@ def _files(folder: Path) -> list[WaitingFile]:
         if stat.S_ISREG(stated.st_mode):
             since_ms = stated.st_mtime_ns // 1_000_000
             began = _SEGMENT.fullmatch(file.name)
-            if began is not None:
-                since_ms = min(since_ms, int(began[1], 16))
+            # A name that is later than the file is of a clock that was ahead.
+            if began is not None and int(began[1], 16) < since_ms + _NAMED_AHEAD_MS:
+                since_ms = int(began[1], 16)
             # What was reserved and not kept is a hole: long, and without bytes.
             found.append(WaitingFile(file.name, since_ms, min(stated.st_size, stated.st_blocks * 512)))
     return found
 
 
 def _delete(files: Sequence[Path]) -> None:
+    failures = []
     for file in files:
-        file.unlink(missing_ok=True)
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            # One that cannot be deleted keeps none of the others.
+            failures.append(error)
+    if failures:
+        raise failures[0]

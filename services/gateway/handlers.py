@@ -224,11 +224,11 @@ class Intake:
             self._in_flight.pop(event_id, None)
 
     async def _kept_picture(self, event: DeviceEvent, event_id: bytes, now_ms: int) -> SealedPicture | None:
-        picture_id = self._evidence.reserve(len(event.picture) + SEALING_ADDS_BYTES, now_ms)
-        picture = seal_picture(
-            self._keys.keyring, event_id, event.picture, picture_id=picture_id, now_ms=now_ms
-        )
         try:
+            picture_id = self._evidence.reserve(len(event.picture) + SEALING_ADDS_BYTES, now_ms)
+            picture = seal_picture(
+                self._keys.keyring, event_id, event.picture, picture_id=picture_id, now_ms=now_ms
+            )
             await self._evidence.put_streaming(picture.picture_id, picture.sealed)
         except (Retry, Refuse):
             # The read matters more than its picture; the card says that there is none.

@@ -89,6 +89,23 @@ async def test_deleting_an_alert_deletes_its_pictures_only(tmp_path: Path) -> No
     assert await store.get_promoted("alert2", "abc") == b"two"
 
 
+async def test_a_picture_of_no_known_age_leaves_no_file(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    began_ms = now_ms()
+    await put(store, b"sealed", at_ms=began_ms)
+    # when the clock is set back by a day
+    result = await store.sweep(began_ms - 24 * HOUR_MS)
+    assert result.expired == 1
+    assert files_in(tmp_path) == []
+
+
+async def test_a_picture_of_a_clock_a_little_ahead_is_kept(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    picture_id = await put(store, b"sealed")
+    await store.sweep(now_ms() - 10 * 60_000)
+    assert await store.get_streaming(picture_id) == b"sealed"
+
+
 async def test_a_full_store_takes_no_more(tmp_path: Path) -> None:
     store = store_in(tmp_path, bound_bytes=100)
     await put(store, b"x" * 80)

@@ -204,6 +204,42 @@ async def test_a_stream_is_read_no_further_than_its_window(tmp_path: Path) -> No
     assert (await streaming)[-1].acknowledged_sequence == 20
 
 
+async def test_c12_keys_that_age_while_a_message_waits_are_not_used(tmp_path: Path) -> None:
+    # given a message of more events than the window has room for
+    one = await edge(tmp_path, stream_window=4, kafka_wait_seconds=5)
+    one.broker.holds = True
+    further = [event(event_id=str(number)) for number in range(2, 9)]
+    message = ingest_pb2.StreamEventsRequest(sequence=1, event=event(), further_events=further)
+    streaming = asyncio.create_task(stream(one, message))
+    await one.broker.holds_a_record()
+    # when watchlist confirms no keys for longer than they may be used, until there is room
+    one.clock.ms += 10_001
+    one.broker.answer()
+    # then the rest of the message is not taken
+    with pytest.raises(Retry, match="not confirmed"):
+        await streaming
+    assert len(one.broker.observations()) == 4
+
+
+async def test_what_comes_behind_a_picture_is_received_after_its_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await edge(tmp_path)
+    put = one.evidence.put_streaming
+
+    async def slow_put(picture_id: str, sealed: bytes) -> None:
+        one.clock.ms += 3_000
+        await put(picture_id, sealed)
+
+    monkeypatch.setattr(one.evidence, "put_streaming", slow_put)
+    message = ingest_pb2.StreamEventsRequest(
+        sequence=1, event=event(picture=b"\xff\xd8\xff\xe0"), further_events=[event(event_id="behind")]
+    )
+    await stream(one, message)
+    first, second = one.broker.observations()
+    assert second.received_time_ms - first.received_time_ms == 3_000
+
+
 async def test_a_direct_call_goes_to_calls(tmp_path: Path) -> None:
     one = await edge(tmp_path)
     await stream(one, request(1, event(call=observation_pb2.DIRECT_CALL_KIND_PANIC)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable
@@ -117,6 +118,51 @@ async def test_a_folder_that_is_gone_is_made_again(tmp_path: Path) -> None:
     picture_id = segments.reserve(1, START_MS)
     await segments.put(picture_id, b"x")
     assert await segments.get(picture_id) == b"x"
+
+
+async def test_one_put_late_brings_back_none_that_was_swept(tmp_path: Path) -> None:
+    # given a segment that was swept between the writing of two of its pictures
+    segments = segments_in(tmp_path)
+    earlier, late = segments.reserve(3, START_MS), segments.reserve(3, START_MS)
+    await segments.put(earlier, b"one")
+    await segments.delete([file.name for file in await segments.files()])
+    # when the second is written after all
+    await segments.put(late, b"two")
+    # then it is there, and the first is none rather than zeros
+    assert await segments.get(late) == b"two"
+    assert await segments.get(earlier) is None
+
+
+async def test_without_a_thread_it_is_retry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def no_thread(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    segments = segments_in(tmp_path)
+    monkeypatch.setattr(asyncio, "to_thread", no_thread)
+    with pytest.raises(Retry):
+        await segments.put(segments.reserve(1, START_MS), b"x")
+
+
+async def test_one_that_cannot_be_deleted_keeps_none_of_the_others(tmp_path: Path) -> None:
+    segments = segments_in(tmp_path)
+    await segments.put(segments.reserve(1, START_MS), b"x")
+    (file,) = await segments.files()
+    (tmp_path / "streaming" / "folder").mkdir()
+    with pytest.raises(Retry):
+        await segments.delete(["folder", file.name])
+    assert await segments.files() == []
+
+
+async def test_files_of_one_instant_keep_the_order_of_their_names(tmp_path: Path) -> None:
+    # given segments that began just after the time that the file system says
+    segments = segments_in(tmp_path)
+    file_ms = time.time_ns() // 1_000_000
+    began = [file_ms + 1, file_ms + 70_000]
+    for at_ms in began:
+        await segments.put(segments.reserve(1, at_ms), b"x")
+        (newest,) = [file for file in (tmp_path / "streaming").iterdir() if int(file.name[:12], 16) == at_ms]
+        os.utime(newest, ns=((at_ms - 4) * 1_000_000,) * 2)
+    assert sorted(file.since_ms for file in await segments.files()) == began
 
 
 async def test_a_disk_that_fails_is_retry(tmp_path: Path) -> None:
