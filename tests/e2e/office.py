@@ -34,6 +34,7 @@ from alerthub.api.v1.watchlist_pb2 import (
 )
 from alerthub.cli.context import signed_in
 from alerthub.embedded.folder import HubFolder
+from alerthub.embedded.supervisor import START_SECONDS
 from alerthub.simulator.demo_city import demo_city
 from alerthub.simulator.device import DeviceLogin, gateway_client, send
 from alerthub.simulator.jpeg import street
@@ -47,7 +48,6 @@ CAMERA = "demo-camera-01"
 OTHER_CAMERA = "demo-camera-04"
 PARKING_SENSOR = "demo-parking-01"
 OFFICER = "officer-1"
-_START_SECONDS = 240.0
 _LONGEST_SECONDS = 20.0
 _DAY_MS = 86_400_000
 
@@ -97,7 +97,7 @@ class Office:
             assert hub.poll() is None, (self._around / "up.log").read_text()[-2000:]
             return True if self._is_ready() else None
 
-        eventually(ready, "a hub that is ready", seconds=_START_SECONDS)
+        eventually(ready, "a hub that is ready", seconds=START_SECONDS)
         self._run(self._apply())
         self._begin_patrol()
 
