@@ -88,7 +88,7 @@ class EvidenceStore:
         return self._waiting.reserve(size, now_ms)
 
     async def put_streaming(self, picture_id: str, sealed: bytes) -> None:
-        """Keeps a sealed picture under its reserved id until it is swept. Refuse for another id or size."""
+        """Keeps a sealed picture under the id that was reserved for it, until it is swept."""
         await self._waiting.put(_checked(picture_id, "picture_id"), sealed)
 
     async def get_streaming(self, picture_id: str) -> bytes | None:
@@ -132,6 +132,8 @@ class EvidenceStore:
         while total > target:
             total -= kept[displaced].size
             displaced += 1
+        # Where one cannot be deleted, all count until the next sweep, and no longer.
+        self._bytes = sum(file.size for file in found)
         await self._waiting.delete([file.name for file in [*expired, *kept[:displaced]]])
         self._bytes = total
         return SweepResult(len(expired), displaced, len(kept) - displaced, total)

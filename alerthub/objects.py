@@ -45,11 +45,15 @@ class Objects:
             raise Retry(f"the picture store did not answer: {type(error).__name__}") from None
 
     async def delete(self, paths: Iterable[str]) -> None:
-        """Deletes the objects. One that is gone already is passed over: several gateways sweep."""
+        """Deletes the objects. One that is gone already is passed over: several gateways sweep. One that
+        cannot be deleted keeps none of the others."""
+        failed = ""
         for path in paths:
             try:
                 await self._store.delete_async(path)
             except FileNotFoundError:
                 continue
             except (BaseError, OSError) as error:
-                raise Retry(f"the picture store did not delete: {type(error).__name__}") from None
+                failed = type(error).__name__
+        if failed:
+            raise Retry(f"the picture store did not delete: {failed}")

@@ -13,6 +13,7 @@ import secrets
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
@@ -30,6 +31,16 @@ _NAMED_AHEAD_MS: Final = 1_000
 
 _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """One picture on its way to the disk."""
+
+    file: Path
+    offset: int
+    content: bytes
+    done: asyncio.Future[None]
 
 
 @dataclass(slots=True)
@@ -55,6 +66,8 @@ class PictureSegments:
         # Small beside the bound, so that making room does not reach what a few gateways are filling.
         self._most_bytes = min(_MOST_BYTES, bound_bytes // 16)
         self._filling: _Filling | None = None
+        self._writes: list[_Write] = []
+        self._writer: asyncio.Task[None] | None = None
 
     def reserve(self, size: int, now_ms: int) -> str:
         filling = self._filling
@@ -73,7 +86,38 @@ class PictureSegments:
         place = _PLACE.fullmatch(picture_id)
         if place is None or int(place[3], 16) != len(sealed):
             raise Refuse("picture_id", "one that was reserved for a picture of this size")
-        await _on_disk(_write, self._folder / place[1], int(place[2], 16), sealed)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._writes.append(_Write(self._folder / place[1], int(place[2], 16), sealed, done))
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write(), name="picture-writer")
+        await done
+
+    async def _write(self) -> None:
+        """Writes what waits, all of it in one thread: one for each picture costs more than the writing
+        (docs/adr/0027)."""
+        try:
+            while self._writes:
+                writes, self._writes = self._writes, []
+                await self._write_all(writes)
+        finally:
+            self._writer = None
+
+    async def _write_all(self, writes: Sequence[_Write]) -> None:
+        outcomes: Sequence[str] = ["nothing was written"] * len(writes)
+        try:
+            outcomes = await _on_disk(_write, writes)
+        except Retry as error:
+            outcomes = [error.reason] * len(writes)
+        finally:
+            # Whatever happens, nobody waits for ever.
+            for each, failure in zip(writes, outcomes, strict=True):
+                if each.done.done():
+                    # Who waited has gone.
+                    continue
+                if failure:
+                    each.done.set_exception(Retry(f"the picture store did not take it: {failure}"))
+                else:
+                    each.done.set_result(None)
 
     async def get(self, picture_id: str) -> bytes | None:
         place = _PLACE.fullmatch(picture_id)
@@ -85,8 +129,7 @@ class PictureSegments:
         if size > MAXIMUM_PICTURE_BYTES:
             return None
         content = await _on_disk(_read, self._folder / place[1], int(place[2], 16), size)
-        # Zeros are a hole: one put late into a segment that had been swept makes the file anew.
-        return content if content and len(content) == size and any(content) else None
+        return content if content and len(content) == size else None
 
     async def files(self) -> list[WaitingFile]:
         return await _on_disk(_files, self._folder)
@@ -104,29 +147,52 @@ async def _on_disk(work: Callable[_Given, _Result], *args: _Given.args, **kwargs
         raise Retry(f"the picture store does not work: {type(error).__name__}") from None
 
 
-def _write(file: Path, offset: int, content: bytes) -> None:
-    # Opened for each picture: whoever kept it open would keep the bytes of a segment that was deleted.
+def _write(writes: Sequence[_Write]) -> list[str]:
+    """What failed of each: nothing where it is written."""
+    outcomes: list[str] = []
+    for file, of_file in groupby(writes, lambda each: each.file):
+        group = list(of_file)
+        try:
+            # Opened each time: whoever kept it open would keep the bytes of a segment that was deleted.
+            descriptor = _opened(file)
+        except OSError as error:
+            outcomes += [type(error).__name__] * len(group)
+            continue
+        try:
+            outcomes += [_written(descriptor, each) for each in group]
+        finally:
+            os.close(descriptor)
+    return outcomes
+
+
+def _written(descriptor: int, one: _Write) -> str:
+    offset, rest = one.offset, memoryview(one.content)
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o600)
+        while rest:
+            count = os.pwrite(descriptor, rest, offset)
+            offset, rest = offset + count, rest[count:]
+    except OSError as error:
+        return type(error).__name__
+    return ""
+
+
+def _opened(file: Path) -> int:
+    try:
+        return os.open(file, os.O_WRONLY | os.O_CREAT, 0o600)
     except FileNotFoundError:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o600)
-    try:
-        rest = memoryview(content)
-        while rest:
-            written = os.pwrite(descriptor, rest, offset)
-            offset, rest = offset + written, rest[written:]
-    finally:
-        os.close(descriptor)
+        return os.open(file, os.O_WRONLY | os.O_CREAT, 0o600)
 
 
 def _read(file: Path, offset: int, most: int) -> bytes | None:
     try:
         with file.open("rb") as opened:
             opened.seek(offset)
-            return opened.read(most)
+            content = opened.read(most)
     except FileNotFoundError:
         return None
+    # Zeros are a hole: one put late into a segment that had been swept makes the file anew.
+    return content if any(content) else None
 
 
 def _files(folder: Path) -> list[WaitingFile]:

@@ -32,7 +32,7 @@ class WaitingPictures(Protocol):
         """The id of a picture of `size` bytes that `put` may then keep."""
 
     async def put(self, picture_id: str, sealed: bytes) -> None:
-        """Keeps a picture under the id that was reserved for it. Refuse for another id or size."""
+        """Keeps a picture under the id that was reserved for it."""
 
     async def get(self, picture_id: str) -> bytes | None:
         """The picture; None where it was never put, or is forgotten."""

@@ -39,6 +39,8 @@ from services.gateway.settings import GatewaySettings
 log = logger(__name__)
 
 CALLS_TOPIC = "calls"
+_PICTURE_SECONDS = 5.0
+"""A store that takes longer keeps no picture, and holds up no read."""
 LATE_AFTER_MS = 60_000
 """What rules allow unless they say otherwise; only counted and told here, since each rule decides for
 itself."""
@@ -171,8 +173,13 @@ class Intake:
         picture = None
         if event.picture:
             picture = await self._kept_picture(event, event_id, now_ms)
+            # While it was written what held may have ended, and a repeat may have gone ahead.
             at.move(self._now_ms())
-            # While the picture was written a repeat may have gone ahead.
+            if self._require_ready(at) is not blinding:
+                raise Retry("the keys changed", after_seconds=1)
+            device = self._devices.in_force(device_id, at.now_ms)
+            proven = effective_class(device.registered_class, used)
+            self._packer.require_room(1)
             known = self._in_flight.get(event_id)
             if known is not None:
                 return known
@@ -192,7 +199,7 @@ class Intake:
         keys = [] if picture is None else [picture.key]
         stripped = False
         if event.identifiers:
-            authorisation = check_authorisation(device.authorisations, now_ms=now_ms)
+            authorisation = check_authorisation(device.authorisations, now_ms=at.now_ms)
             if authorisation is None:
                 stripped = True
                 metrics.identifiers_dropped.labels(adapter).inc(len(event.identifiers))
@@ -204,7 +211,7 @@ class Intake:
                     blinding,
                     self._keys.keyring,
                     authorisation_id=authorisation,
-                    now_ms=now_ms,
+                    now_ms=at.now_ms,
                 )
                 if key is not None:
                     keys.append(key)
@@ -229,8 +236,9 @@ class Intake:
             picture = seal_picture(
                 self._keys.keyring, event_id, event.picture, picture_id=picture_id, now_ms=now_ms
             )
-            await self._evidence.put_streaming(picture.picture_id, picture.sealed)
-        except (Retry, Refuse):
+            async with asyncio.timeout(_PICTURE_SECONDS):
+                await self._evidence.put_streaming(picture.picture_id, picture.sealed)
+        except (Retry, Refuse, TimeoutError):
             # The read matters more than its picture; the card says that there is none.
             metrics.pictures.labels("lost").inc()
             return None

@@ -9,6 +9,7 @@ import pytest
 
 from alerthub.domain.errors import Refuse, Retry
 from alerthub.evidence import HOUR_MS, EvidenceStore
+from alerthub.waiting_pictures import MAXIMUM_PICTURE_BYTES
 
 
 def now_ms() -> int:
@@ -104,6 +105,44 @@ async def test_a_picture_of_a_clock_a_little_ahead_is_kept(tmp_path: Path) -> No
     picture_id = await put(store, b"sealed")
     await store.sweep(now_ms() - 10 * 60_000)
     assert await store.get_streaming(picture_id) == b"sealed"
+
+
+def test_a_place_that_is_taken_counts_before_it_is_written(tmp_path: Path) -> None:
+    store = store_in(tmp_path, bound_bytes=100)
+    store.reserve(80, now_ms())
+    with pytest.raises(Retry):
+        store.reserve(30, now_ms())
+
+
+def test_a_picture_too_large_for_the_store_takes_no_place(tmp_path: Path) -> None:
+    with pytest.raises(Refuse, match="picture"):
+        store_in(tmp_path, bound_bytes=10**9).reserve(MAXIMUM_PICTURE_BYTES + 1, now_ms())
+
+
+async def test_a_file_that_cannot_be_deleted_does_not_fill_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a full store of two files, of which the first cannot be deleted
+    store = store_in(tmp_path, bound_bytes=1_600)
+    began_ms = now_ms()
+    for number in range(15):
+        await put(store, b"x" * 100, at_ms=began_ms + number * 60_000)
+    stuck = min(files_in(tmp_path)).name
+    unlink = Path.unlink
+
+    def failing(path: Path, missing_ok: bool = False) -> None:
+        if path.name == stuck:
+            raise PermissionError(path)
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", failing)
+    # when all are over age and two sweeps have tried
+    for _ in range(2):
+        with pytest.raises(Retry):
+            await store.sweep(began_ms + 2 * HOUR_MS)
+    # then there is room again for all but the first
+    for _ in range(15):
+        store.reserve(100, began_ms + 2 * HOUR_MS)
 
 
 async def test_a_full_store_takes_no_more(tmp_path: Path) -> None:

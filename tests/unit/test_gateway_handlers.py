@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -223,6 +224,69 @@ async def test_a_read_goes_on_without_a_picture_that_cannot_be_kept(tmp_path: Pa
     await accept(one, read(picture=JPEG))
     (observation,) = one.broker.observations()
     assert (observation.picture_id, len(observation.identifiers)) == ("", 1)
+
+
+def during_the_writing_of_a_picture(
+    one: Gateway, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]
+) -> None:
+    put = one.evidence.put_streaming
+
+    async def slow_put(picture_id: str, sealed: bytes) -> None:
+        await put(picture_id, sealed)
+        happens()
+
+    monkeypatch.setattr(one.evidence, "put_streaming", slow_put)
+
+
+async def test_c12_keys_that_age_while_a_picture_is_written_are_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await gateway(tmp_path)
+    during_the_writing_of_a_picture(one, monkeypatch, lambda: setattr(one.clock, "ms", START_MS + 10_001))
+    with pytest.raises(Retry, match="not confirmed"):
+        await accept(one, read(picture=JPEG))
+    assert one.broker.records == []
+
+
+async def test_a_device_suspended_while_its_picture_is_written_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await gateway(tmp_path)
+    during_the_writing_of_a_picture(one, monkeypatch, lambda: one.register(version=2, status=2))
+    with pytest.raises(NotAllowed):
+        await accept(one, read(picture=JPEG))
+    assert one.broker.records == []
+
+
+async def test_refusal_4_an_authorisation_that_ends_while_a_picture_is_written_allows_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await gateway(tmp_path)
+    during_the_writing_of_a_picture(one, monkeypatch, lambda: one.register(version=2, authorised=False))
+    assert (await accept(one, read(picture=JPEG))).stripped == 1
+    (observation,) = one.broker.observations()
+    assert list(observation.identifiers) == []
+
+
+async def test_c1_a_repeat_that_overtakes_a_picture_that_is_lost_is_the_same_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await gateway(tmp_path)
+    one.broker.holds = True
+    repeats: list[asyncio.Task[Receipt]] = []
+
+    async def losing(picture_id: str, sealed: bytes) -> None:
+        # when the repeat, without its picture, comes while the picture is being written
+        repeats.append(asyncio.create_task(accept(one, read())))
+        await one.broker.holds_a_record()
+        asyncio.get_running_loop().call_soon(one.broker.answer)
+        raise Retry("the picture store does not work")
+
+    monkeypatch.setattr(one.evidence, "put_streaming", losing)
+    await accept(one, read(picture=JPEG))
+    await asyncio.gather(*repeats)
+    # then it is one observation
+    assert len(one.broker.observations()) == 1
 
 
 async def test_a_direct_call_needs_no_keys_and_is_not_packed(tmp_path: Path) -> None:

@@ -133,6 +133,40 @@ async def test_one_put_late_brings_back_none_that_was_swept(tmp_path: Path) -> N
     assert await segments.get(earlier) is None
 
 
+async def test_pictures_that_come_at_once_are_written_together_and_each_is_there(tmp_path: Path) -> None:
+    segments = segments_in(tmp_path, bound_bytes=1_000_000_000)
+    pictures = {segments.reserve(size, START_MS + size): os.urandom(size) for size in range(1, 60)}
+    await asyncio.gather(*(segments.put(picture_id, content) for picture_id, content in pictures.items()))
+    assert {picture_id: await segments.get(picture_id) for picture_id in pictures} == pictures
+
+
+async def test_one_that_cannot_be_written_loses_none_that_came_with_it(tmp_path: Path) -> None:
+    # given two segments, of which the second cannot be opened
+    segments = segments_in(tmp_path)
+    first, second = segments.reserve(1, START_MS), segments.reserve(1, START_MS + HOUR_MS)
+    (tmp_path / "streaming" / second.partition("-")[0]).mkdir()
+    # when a picture of each comes at once
+    outcomes = await asyncio.gather(
+        segments.put(first, b"a"), segments.put(second, b"b"), return_exceptions=True
+    )
+    # then only the second is told to be lost
+    assert outcomes[0] is None
+    assert isinstance(outcomes[1], Retry)
+    assert await segments.get(first) == b"a"
+
+
+async def test_who_goes_away_takes_no_other_picture_along(tmp_path: Path) -> None:
+    segments = segments_in(tmp_path)
+    gone, stays = segments.reserve(1, START_MS), segments.reserve(1, START_MS)
+    going = asyncio.ensure_future(segments.put(gone, b"a"))
+    staying = asyncio.ensure_future(segments.put(stays, b"b"))
+    await asyncio.sleep(0)
+    going.cancel()
+    await staying
+    assert await segments.get(stays) == b"b"
+    assert going.cancelled()
+
+
 async def test_without_a_thread_it_is_retry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def no_thread(*_: object) -> None:
         raise RuntimeError("can't start new thread")
