@@ -33,7 +33,7 @@ _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Write:
     """One picture on its way to the disk."""
 
@@ -87,12 +87,18 @@ class PictureSegments:
         if place is None or int(place[3], 16) != len(sealed):
             raise Refuse("picture_id", "one that was reserved for a picture of this size")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._writes.append(_Write(self._folder / place[1], int(place[2], 16), sealed, done))
+        write = _Write(self._folder / place[1], int(place[2], 16), sealed, done)
+        self._writes.append(write)
         if self._writer is None:
-            self._writer = asyncio.create_task(self._write(), name="picture-writer")
-        await done
+            self._writer = asyncio.create_task(self._write_waiting(), name="picture-writer")
+        try:
+            await done
+        finally:
+            # Behind a disk that hangs, pictures that nobody waits for any more must not fill the memory.
+            if write in self._writes:
+                self._writes.remove(write)
 
-    async def _write(self) -> None:
+    async def _write_waiting(self) -> None:
         """Writes what waits, all of it in one thread: one for each picture costs more than the writing
         (docs/adr/0027)."""
         try:

@@ -179,10 +179,10 @@ class Intake:
                 raise Retry("the keys changed", after_seconds=1)
             device = self._devices.in_force(device_id, at.now_ms)
             proven = effective_class(device.registered_class, used)
-            self._packer.require_room(1)
             known = self._in_flight.get(event_id)
             if known is not None:
                 return known
+            self._packer.require_room(1)
         corrected = self._clocks.correct(device_id, event.device_time_ms, now_ms)
         late = now_ms - corrected.time_ms > LATE_AFTER_MS
         if late:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -165,6 +166,35 @@ async def test_who_goes_away_takes_no_other_picture_along(tmp_path: Path) -> Non
     await staying
     assert await segments.get(stays) == b"b"
     assert going.cancelled()
+
+
+async def test_a_picture_that_nobody_waits_for_any_more_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a disk that hangs at the first picture, with a second behind it
+    segments = segments_in(tmp_path)
+    first, second = segments.reserve(1, START_MS), segments.reserve(1, START_MS)
+    hangs, goes_on = threading.Event(), threading.Event()
+    pwrite = os.pwrite
+
+    def hanging(descriptor: int, content: bytes, offset: int) -> int:
+        hangs.set()
+        goes_on.wait(30)
+        return pwrite(descriptor, content, offset)
+
+    monkeypatch.setattr(os, "pwrite", hanging)
+    writing = asyncio.create_task(segments.put(first, b"a"))
+    await asyncio.to_thread(hangs.wait, 30)
+    behind = asyncio.create_task(segments.put(second, b"b"))
+    await asyncio.sleep(0)
+    # when whoever brought the second gives up
+    behind.cancel()
+    await asyncio.wait([behind])
+    goes_on.set()
+    await writing
+    # then only the first was written
+    assert await segments.get(first) == b"a"
+    assert await segments.get(second) is None
 
 
 async def test_without_a_thread_it_is_retry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
