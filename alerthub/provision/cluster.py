@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from confluent_kafka.admin import AdminClient
 
-from alerthub import kafka
+from alerthub import kafka, kafka_administration
 from alerthub.provision.changes import Change
 from alerthub.settings import KafkaSettings
 from alerthub.topics import PERMISSIONS, Permission, TopicSpecification
@@ -27,15 +27,16 @@ def ensure_cluster(
     of partitions than the table's.
     """
     admin = kafka.administrator(administrator)
-    added_users = kafka.add_users(admin, passwords)
+    added_users = kafka_administration.add_users(admin, passwords)
     changes = [_change(f"user {name}", "added") for name in added_users]
     if replace_passwords:
         known = {name: password for name, password in passwords.items() if name not in added_users}
         changes += _replace_passwords(admin, administrator, known)
     changes += [
-        _change(f"topic {name}", "made as the table says") for name in kafka.create_topics(admin, table)
+        _change(f"topic {name}", "made as the table says")
+        for name in kafka_administration.create_topics(admin, table)
     ]
-    added, removed = kafka.apply_permissions(admin, permissions)
+    added, removed = kafka_administration.apply_permissions(admin, permissions)
     if added:
         changes.append(_change(f"{added} access rules", "added"))
     if removed:
@@ -49,9 +50,9 @@ def _replace_passwords(
     wrong = {
         name: password
         for name, password in passwords.items()
-        if not kafka.admits(settings.model_copy(update={"username": name}), password)
+        if not kafka_administration.admits(settings.model_copy(update={"username": name}), password)
     }
-    kafka.set_passwords(admin, wrong)
+    kafka_administration.set_passwords(admin, wrong)
     return [_change(f"user {name}", "given its password") for name in wrong]
 
 

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from registry_hub import RunningRegistry, running_registry
 from service_process import ROOT, Process
 
-from alerthub import kafka
+from alerthub import kafka, kafka_administration
 from alerthub.api.v1 import common_pb2, registry_pb2
 from alerthub.api.v1.observation_pb2 import DirectCall, Observation, ObservationBatch
 from alerthub.embedded.environment import service_environment
@@ -368,4 +368,4 @@ def _empty_watchlist(infrastructure: Infrastructure) -> None:
     deadline = time.monotonic() + 20
     while set(names) & set(admin.list_topics(timeout=10).topics) and time.monotonic() < deadline:
         time.sleep(0.1)
-    kafka.create_topics(admin, TOPICS)
+    kafka_administration.create_topics(admin, TOPICS)

@@ -21,7 +21,7 @@ from click.testing import Result
 from service_process import ROOT, Process
 from typer.testing import CliRunner
 
-from alerthub import kafka
+from alerthub import kafka, kafka_administration
 from alerthub.api.v1 import registry_pb2, registry_pb2_grpc
 from alerthub.embedded.environment import service_environment
 from alerthub.embedded.folder import HubFolder
@@ -243,7 +243,7 @@ def _recreate_topics(infrastructure: Infrastructure, names: Sequence[str]) -> No
     deadline = time.monotonic() + 20
     while set(names) & set(admin.list_topics(timeout=10).topics) and time.monotonic() < deadline:
         time.sleep(0.1)
-    kafka.create_topics(admin, TOPICS)
+    kafka_administration.create_topics(admin, TOPICS)
 
 
 __all__ = ["ACCOUNTS", "PASSWORD", "RunningRegistry", "running_registry"]

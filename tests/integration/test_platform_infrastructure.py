@@ -13,7 +13,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from alerthub import kafka
+from alerthub import kafka, kafka_administration
 from alerthub.embedded.kafka_node import KafkaNode
 from alerthub.embedded.postgres_node import PostgresNode
 from alerthub.settings import KafkaSettings, PostgresSettings
@@ -155,7 +155,7 @@ def test_creating_the_topics_again_changes_nothing(
     kafka_settings: Callable[[str], KafkaSettings],
 ) -> None:
     admin = kafka.administrator(kafka_settings("admin"))
-    assert kafka.create_topics(admin, TOPICS) == []
+    assert kafka_administration.create_topics(admin, TOPICS) == []
 
 
 def test_kafka_has_the_topics_of_the_table_and_no_other(
@@ -182,7 +182,7 @@ def test_applying_the_permissions_again_changes_nothing(
     kafka_settings: Callable[[str], KafkaSettings],
 ) -> None:
     admin = kafka.administrator(kafka_settings("admin"))
-    assert kafka.apply_permissions(admin, PERMISSIONS) == (0, 0)
+    assert kafka_administration.apply_permissions(admin, PERMISSIONS) == (0, 0)
 
 
 def test_an_access_rule_that_is_not_in_the_table_is_removed(
@@ -190,12 +190,12 @@ def test_an_access_rule_that_is_not_in_the_table_is_removed(
 ) -> None:
     admin = kafka.administrator(kafka_settings("admin"))
     table = tuple(permission for permission in PERMISSIONS if permission.principal != "console")
-    surplus = len(kafka.access_rules(PERMISSIONS) - kafka.access_rules(table))
+    surplus = len(kafka_administration.access_rules(PERMISSIONS) - kafka_administration.access_rules(table))
     try:
         # The console's only rule opens a topic of the table.
-        assert kafka.apply_permissions(admin, table) == (0, surplus)
+        assert kafka_administration.apply_permissions(admin, table) == (0, surplus)
     finally:
-        assert kafka.apply_permissions(admin, PERMISSIONS) == (surplus, 0)
+        assert kafka_administration.apply_permissions(admin, PERMISSIONS) == (surplus, 0)
 
 
 def test_a_folder_of_an_older_version_gets_the_users_that_came_since(
@@ -205,8 +205,8 @@ def test_a_folder_of_an_older_version_gets_the_users_that_came_since(
     newcomer, password_file = unique("newcomer"), tmp_path / "password"
     password_file.write_text("a-long-random-password")
     passwords = {newcomer: "a-long-random-password", "gateway": "not the gateway's"}
-    assert kafka.add_users(admin, passwords) == [newcomer]
-    assert kafka.add_users(admin, passwords) == []
+    assert kafka_administration.add_users(admin, passwords) == [newcomer]
+    assert kafka_administration.add_users(admin, passwords) == []
     known = kafka_settings("gateway")
     for settings in (
         known,

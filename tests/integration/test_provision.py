@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 from service_process import ROOT
 
-from alerthub import kafka
+from alerthub import kafka, kafka_administration
 from alerthub.embedded.infrastructure import Infrastructure
 from alerthub.provision.broker import ADMINISTRATOR
 from alerthub.settings import KafkaSettings, PostgresSettings
@@ -100,8 +100,10 @@ def test_a_kafka_user_with_another_password_gets_that_of_its_file(
     provision: Provision, kafka_settings: Callable[[str], KafkaSettings]
 ) -> None:
     gateway = kafka_settings("gateway")
-    kafka.set_passwords(kafka.administrator(kafka_settings(ADMINISTRATOR)), {"gateway": "another-long-one"})
-    assert not kafka.admits(gateway, gateway.password())
+    kafka_administration.set_passwords(
+        kafka.administrator(kafka_settings(ADMINISTRATOR)), {"gateway": "another-long-one"}
+    )
+    assert not kafka_administration.admits(gateway, gateway.password())
 
     assert provision() == (
         0,
@@ -110,7 +112,7 @@ def test_a_kafka_user_with_another_password_gets_that_of_its_file(
             "changes": [{"part": "kafka", "subject": "user gateway", "action": "given its password"}],
         },
     )
-    assert kafka.admits(gateway, gateway.password())
+    assert kafka_administration.admits(gateway, gateway.password())
 
 
 def test_an_administrator_whom_postgresql_does_not_know_is_refused_by_name(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
-from alerthub import kafka
+from alerthub import kafka, kafka_administration
 from alerthub.embedded.kafka_node import KafkaNode
 from alerthub.settings import KafkaSettings
 from alerthub.topics import CHANGELOG, COMPACTED_TOPICS, TOPICS, Cleanup
@@ -63,7 +63,7 @@ def short_lived(kafka_settings: Settings, unique: Callable[[str], str]) -> Itera
     )
     assert specification.cleanup is Cleanup.DELETE
     admin = kafka.administrator(kafka_settings("admin"))
-    kafka.create_topics(admin, {name: specification})
+    kafka_administration.create_topics(admin, {name: specification})
     yield name
     for future in admin.delete_topics([name]).values():
         future.result(timeout=30)

@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
-from alerthub import kafka
+from alerthub import kafka, kafka_administration
 from alerthub.api.v1 import access_pb2, common_pb2, observation_pb2, watchlist_pb2, watchlist_pb2_grpc
 from alerthub.domain.identifiers import IdentifierKind
 from alerthub.embedded.infrastructure import Infrastructure
@@ -297,7 +297,7 @@ def empty_watchlist(infrastructure: Infrastructure) -> None:
     while set(OWNED_TOPICS) & set(admin.list_topics(timeout=10).topics):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    kafka.create_topics(admin, TOPICS)
+    kafka_administration.create_topics(admin, TOPICS)
 
 
 @pytest.fixture(name="fresh_watchlist")
