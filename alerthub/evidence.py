@@ -71,7 +71,10 @@ class EvidenceStore:
             )
         self._retention_ms = retention_ms
         self._bound_bytes = bound_bytes
-        self._bytes = 0
+        self._found = 0
+        """Bytes that the last sweep found and left."""
+        self._reserved = 0
+        """Bytes that were reserved since it began to look."""
 
     def reserve(self, size: int, now_ms: int) -> str:
         """The id under which `put_streaming` may keep a picture of `size` sealed bytes.
@@ -81,10 +84,10 @@ class EvidenceStore:
         """
         if size > MAXIMUM_PICTURE_BYTES:
             raise Refuse("picture", f"at most {MAXIMUM_PICTURE_BYTES} bytes sealed")
-        if self._bytes + size > self._bound_bytes:
+        if self._found + self._reserved + size > self._bound_bytes:
             raise Retry("the picture store is full", after_seconds=60)
-        # Counted from now on, whether it is kept or not: a sweep counts anew.
-        self._bytes += size
+        # Counted from now on, whether it is kept or not, until a sweep counts what is there.
+        self._reserved += size
         return self._waiting.reserve(size, now_ms)
 
     async def put_streaming(self, picture_id: str, sealed: bytes) -> None:
@@ -119,6 +122,7 @@ class EvidenceStore:
 
     async def sweep(self, now_ms: int) -> SweepResult:
         """Deletes streaming pictures that are over age, then the oldest while the store is over its bound."""
+        reserved_before = self._reserved
         found = sorted(await self._waiting.files(), key=lambda file: file.since_ms)
         expired: list[WaitingFile] = []
         kept: list[WaitingFile] = []
@@ -133,9 +137,12 @@ class EvidenceStore:
             total -= kept[displaced].size
             displaced += 1
         # Where one cannot be deleted, all count until the next sweep, and no longer.
-        self._bytes = sum(file.size for file in found)
+        self._found = sum(file.size for file in found)
+        # Looking takes a while in a bucket: what was reserved meanwhile counts on, some of it twice until the
+        # next sweep. What was on its way when this one began to look is missed until then.
+        self._reserved -= reserved_before
         await self._waiting.delete([file.name for file in [*expired, *kept[:displaced]]])
-        self._bytes = total
+        self._found = total
         return SweepResult(len(expired), displaced, len(kept) - displaced, total)
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from alerthub.domain.errors import Refuse, Retry
 from alerthub.evidence import HOUR_MS, EvidenceStore
-from alerthub.waiting_pictures import MAXIMUM_PICTURE_BYTES
+from alerthub.picture_segments import PictureSegments
+from alerthub.waiting_pictures import MAXIMUM_PICTURE_BYTES, WaitingFile
 
 
 def now_ms() -> int:
@@ -112,6 +113,26 @@ def test_a_place_that_is_taken_counts_before_it_is_written(tmp_path: Path) -> No
     store.reserve(80, now_ms())
     with pytest.raises(Retry):
         store.reserve(30, now_ms())
+
+
+async def test_a_place_that_is_taken_during_a_sweep_counts_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_in(tmp_path, bound_bytes=100)
+    await put(store, b"x" * 40)
+    files = PictureSegments.files
+
+    async def meanwhile(segments: PictureSegments) -> list[WaitingFile]:
+        found = await files(segments)
+        store.reserve(50, now_ms())
+        return found
+
+    monkeypatch.setattr(PictureSegments, "files", meanwhile)
+
+    await store.sweep(now_ms())
+
+    with pytest.raises(Retry):
+        store.reserve(20, now_ms())
 
 
 def test_a_picture_too_large_for_the_store_takes_no_place(tmp_path: Path) -> None:
