@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from dispatch_support import OFFICER, Hub, command, eventually, now_ms, unit, values_of
 
 from alerthub.api.v1 import access_pb2, patrol_pb2, patrol_pb2_grpc, registry_pb2
 from alerthub.grpc_client import certificate_channel
@@ -24,7 +25,6 @@ from alerthub.settings import TlsSettings
 from services.push.service import Service, build
 from services.push.settings import PushSettings
 from services.registry.certificates import CertificateAuthority
-from tests.integration.dispatch_support import OFFICER, Hub, command, eventually, now_ms, unit, values_of
 
 
 @dataclass

@@ -8,6 +8,16 @@ from collections.abc import Callable
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from outbox_support import (
+    TOPIC,
+    Seen,
+    Settings,
+    database_fixture,  # noqa: F401 - pytest finds it by its name
+    producer_fixture,  # noqa: F401 - pytest finds it by its name
+    put,
+    running,
+    until,
+)
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -18,16 +28,6 @@ from alerthub.embedded.kafka_node import KafkaNode
 from alerthub.outbox import BookmarkPublisher, OutboxRelay
 from alerthub.replica import CompactedReplica, VersionedTable
 from alerthub.settings import PostgresSettings
-from tests.integration.outbox_support import (
-    TOPIC,
-    Seen,
-    Settings,
-    database_fixture,  # noqa: F401 - pytest finds it by its name
-    producer_fixture,  # noqa: F401 - pytest finds it by its name
-    put,
-    running,
-    until,
-)
 
 
 async def put_and_fail(database: AsyncEngine, key: str) -> None:

@@ -8,15 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-
-from alerthub import outbox
-from alerthub.api.v1.registry_pb2 import Zone
-from alerthub.outbox import BookmarkPublisher, Message, OutboxRelay
-from alerthub.replica import CompactedReplica
-from alerthub.republisher import Republisher
-from alerthub.settings import KafkaSettings
-from tests.integration.outbox_support import (
+from outbox_support import (
     TOPIC,
     Seen,
     Settings,
@@ -26,6 +18,14 @@ from tests.integration.outbox_support import (
     until,
     value_of,
 )
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from alerthub import outbox
+from alerthub.api.v1.registry_pb2 import Zone
+from alerthub.outbox import BookmarkPublisher, Message, OutboxRelay
+from alerthub.replica import CompactedReplica
+from alerthub.republisher import Republisher
+from alerthub.settings import KafkaSettings
 
 
 async def test_the_gate_opens_only_on_a_fresh_bookmark(

@@ -13,6 +13,11 @@ from typing import Any
 
 import grpc
 import pytest
+from outbox_support import (
+    database_fixture,  # noqa: F401 - pytest finds it by its name
+    producer_fixture,  # noqa: F401 - pytest finds it by its name
+    running,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alerthub import outbox, postgres
@@ -24,11 +29,6 @@ from alerthub.identity import RevocationList, TokenSigner
 from alerthub.outbox import OutboxRelay
 from alerthub.replica import CompactedReplica
 from alerthub.settings import KafkaSettings, ServiceSettings, TlsSettings
-from tests.integration.outbox_support import (
-    database_fixture,  # noqa: F401 - pytest finds it by its name
-    producer_fixture,  # noqa: F401 - pytest finds it by its name
-    running,
-)
 
 
 class Watching(alert_pb2_grpc.DispatchServiceServicer):

@@ -6,13 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
-
-from alerthub.api.v1 import alert_pb2, common_pb2, delivery_pb2, patrol_pb2
-from alerthub.domain.deadlines import DeadlineTimes
-from services.dispatch.timers import Timers
-from services.dispatch.work import Surroundings
-from tests.integration.dispatch_support import (
+from dispatch_support import (
     Hub,
     eventually,
     hub_fixture,  # noqa: F401 - pytest finds it by its name
@@ -22,6 +16,12 @@ from tests.integration.dispatch_support import (
     unit,
     watchlist_hit,
 )
+from prometheus_client import REGISTRY
+
+from alerthub.api.v1 import alert_pb2, common_pb2, delivery_pb2, patrol_pb2
+from alerthub.domain.deadlines import DeadlineTimes
+from services.dispatch.timers import Timers
+from services.dispatch.work import Surroundings
 
 ESCALATED = alert_pb2.ALERT_STATUS_ESCALATED
 CONFIRM_FIRST = common_pb2.DISPATCH_POLICY_CONFIRM_FIRST

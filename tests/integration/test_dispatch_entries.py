@@ -8,9 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
-
-from alerthub.api.v1 import alert_pb2, common_pb2, watchlist_pb2
-from tests.integration.dispatch_support import (
+from dispatch_support import (
     OPERATOR,
     Hub,
     command,
@@ -20,6 +18,8 @@ from tests.integration.dispatch_support import (
     start_dispatch_fixture,  # noqa: F401 - pytest finds it by its name
     watchlist_hit,
 )
+
+from alerthub.api.v1 import alert_pb2, common_pb2, watchlist_pb2
 
 AWAITING = alert_pb2.ALERT_STATUS_AWAITING_CONFIRMATION
 CANCELLED = alert_pb2.ALERT_STATUS_CANCELLED

@@ -8,10 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
-
-from alerthub import kafka
-from alerthub.api.v1 import alert_pb2, common_pb2, observation_pb2, patrol_pb2, watchlist_pb2
-from tests.integration.dispatch_support import (
+from dispatch_support import (
     OPERATOR,
     OTHER_TOKEN,
     SUPERVISOR,
@@ -25,6 +22,9 @@ from tests.integration.dispatch_support import (
     unit,
     watchlist_hit,
 )
+
+from alerthub import kafka
+from alerthub.api.v1 import alert_pb2, common_pb2, observation_pb2, patrol_pb2, watchlist_pb2
 
 DISPATCHING = alert_pb2.ALERT_STATUS_DISPATCHING
 AWAITING = alert_pb2.ALERT_STATUS_AWAITING_CONFIRMATION

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from alerthub.api.v1 import alert_pb2, patrol_pb2
-from tests.integration.dispatch_support import (
+from dispatch_support import (
     SUPERVISOR,
     Hub,
     command,
@@ -15,6 +14,8 @@ from tests.integration.dispatch_support import (
     unit,
     watchlist_hit,
 )
+
+from alerthub.api.v1 import alert_pb2, patrol_pb2
 
 DISPATCHING = alert_pb2.ALERT_STATUS_DISPATCHING
 AWAITING = alert_pb2.ALERT_STATUS_AWAITING_CONFIRMATION

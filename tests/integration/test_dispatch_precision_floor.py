@@ -7,12 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import grpc
 import pytest
-from sqlalchemy.exc import DBAPIError
-
-from alerthub.api.v1 import alert_pb2, alert_pb2_grpc, patrol_pb2, registry_pb2
-from alerthub.api.v1.access_pb2 import ROLE_SUPERVISOR
-from alerthub.postgres import violated_constraint
-from tests.integration.dispatch_support import (
+from dispatch_support import (
     Hub,
     command,
     hub_fixture,  # noqa: F401 - pytest finds it by its name
@@ -22,6 +17,11 @@ from tests.integration.dispatch_support import (
     unit,
     watchlist_hit,
 )
+from sqlalchemy.exc import DBAPIError
+
+from alerthub.api.v1 import alert_pb2, alert_pb2_grpc, patrol_pb2, registry_pb2
+from alerthub.api.v1.access_pb2 import ROLE_SUPERVISOR
+from alerthub.postgres import violated_constraint
 
 
 async def propose(

@@ -13,15 +13,7 @@ from typing import Any, TypeVar
 
 import grpc
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from alerthub.api.v1 import alert_pb2, common_pb2, watchlist_pb2
-from alerthub.domain import alert_life
-from alerthub.domain.deadlines import DeadlineTimes
-from services.dispatch.timers import Timers
-from services.dispatch.work import Surroundings, working
-from tests.integration.dispatch_support import (
+from dispatch_support import (
     OPERATOR,
     Hub,
     command,
@@ -32,6 +24,14 @@ from tests.integration.dispatch_support import (
     unit,
     watchlist_hit,
 )
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alerthub.api.v1 import alert_pb2, common_pb2, watchlist_pb2
+from alerthub.domain import alert_life
+from alerthub.domain.deadlines import DeadlineTimes
+from services.dispatch.timers import Timers
+from services.dispatch.work import Surroundings, working
 
 Value = TypeVar("Value")
 CONFIRM_FIRST = common_pb2.DISPATCH_POLICY_CONFIRM_FIRST

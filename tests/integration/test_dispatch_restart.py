@@ -10,10 +10,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from dispatch_support import alert_events, eventually, unit, watchlist_hit
+
 from alerthub import kafka, postgres
 from alerthub.api.v1 import alert_pb2, common_pb2
 from alerthub.embedded.postgres_node import PostgresNode
-from tests.integration.dispatch_support import alert_events, eventually, unit, watchlist_hit
 
 ENTRIES = 60
 REPEATS = 4

@@ -9,8 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dispatch_support
 import grpc
+import push_support
 import pytest
+import watchlist_support
+from dispatch_support import (
+    OPERATOR,
+    command,
+    now_ms,
+    start_dispatch_fixture,  # noqa: F401 - pytest finds it by its name
+    unit,
+)
 
 from alerthub.api.v1 import alert_pb2, delivery_pb2, patrol_pb2, watchlist_pb2
 from alerthub.evidence import EvidenceStore
@@ -19,14 +29,6 @@ from alerthub.postgres import sql, transaction
 from alerthub.sealing import SEALING_ADDS_BYTES
 from services.watchlist.service import build as build_watchlist
 from services.watchlist.settings import WatchlistSettings
-from tests.integration import dispatch_support, push_support, watchlist_support
-from tests.integration.dispatch_support import (
-    OPERATOR,
-    command,
-    now_ms,
-    start_dispatch_fixture,  # noqa: F401 - pytest finds it by its name
-    unit,
-)
 
 PLATE = "冀RA8HK5"
 PICTURE = b"\xff\xd8\xff" + b"picture" * 500

@@ -6,10 +6,7 @@ from collections.abc import Callable
 
 import grpc
 import pytest
-
-from alerthub.api.v1 import alert_pb2, common_pb2, patrol_pb2
-from alerthub.grpc_errors import field_violations
-from tests.integration.dispatch_support import (
+from dispatch_support import (
     OPERATOR,
     Hub,
     command,
@@ -21,6 +18,9 @@ from tests.integration.dispatch_support import (
     unit,
     watchlist_hit,
 )
+
+from alerthub.api.v1 import alert_pb2, common_pb2, patrol_pb2
+from alerthub.grpc_errors import field_violations
 
 
 async def raised(hub: Hub, entry_id: str, **changed: object) -> alert_pb2.Alert:

@@ -12,6 +12,14 @@ from typing import Any, TypeVar
 import grpc
 import pytest
 from alembic.script import ScriptDirectory
+from dispatch_support import (
+    alert_events,
+    command,
+    eventually,
+    now_ms,
+    unit,
+    watchlist_hit,
+)
 from service_process import ROOT, Process
 
 from alerthub import audit, kafka, postgres
@@ -22,14 +30,6 @@ from alerthub.domain.audit_chain import verify
 from alerthub.grpc_client import certificate_channel, person_channel
 from alerthub.identity import TokenSigner
 from alerthub.settings import KafkaSettings, PostgresSettings, TlsSettings
-from tests.integration.dispatch_support import (
-    alert_events,
-    command,
-    eventually,
-    now_ms,
-    unit,
-    watchlist_hit,
-)
 
 SIGHTINGS = 3
 TICK_SECONDS = 0.1

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-
-from alerthub.api.v1 import patrol_pb2, registry_pb2
-from tests.integration.dispatch_support import (
+from dispatch_support import (
     OPERATOR,
     Hub,
     eventually,
@@ -20,7 +18,7 @@ from tests.integration.dispatch_support import (
     start_dispatch_fixture,  # noqa: F401 - pytest finds it by its name
     unit,
 )
-from tests.integration.push_support import (
+from push_support import (
     PushHub,
     TestTerminal,
     car_fixture,  # noqa: F401 - pytest finds it by its name
@@ -29,6 +27,8 @@ from tests.integration.push_support import (
     push_fixture,  # noqa: F401 - pytest finds it by its name
     running_push,
 )
+
+from alerthub.api.v1 import patrol_pb2, registry_pb2
 
 DONE = patrol_pb2.CommandAnswer.RESULT_DONE
 

@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from alerthub.api.v1 import alert_pb2, common_pb2, patrol_pb2, watchlist_pb2
-from tests.integration.dispatch_support import (
+from dispatch_support import (
     OTHER_TOKEN,
     SUPERVISOR,
     Hub,
@@ -20,13 +19,15 @@ from tests.integration.dispatch_support import (
     unit,
     watchlist_hit,
 )
-from tests.integration.push_support import (
+from push_support import (
     PushHub,
     car_fixture,  # noqa: F401 - pytest finds it by its name
     connected,
     known_units,
     push_fixture,  # noqa: F401 - pytest finds it by its name
 )
+
+from alerthub.api.v1 import alert_pb2, common_pb2, patrol_pb2, watchlist_pb2
 
 DONE = patrol_pb2.CommandAnswer.RESULT_DONE
 SUPERSEDED = patrol_pb2.CommandAnswer.RESULT_SUPERSEDED

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy.exc import DBAPIError
-
-from alerthub.api.v1 import alert_pb2, common_pb2
-from alerthub.postgres import violated_constraint
-from tests.integration.dispatch_support import (
+from dispatch_support import (
     OPERATOR,
     Hub,
     command,
@@ -19,6 +15,10 @@ from tests.integration.dispatch_support import (
     unit,
     watchlist_hit,
 )
+from sqlalchemy.exc import DBAPIError
+
+from alerthub.api.v1 import alert_pb2, common_pb2
+from alerthub.postgres import violated_constraint
 
 CONFIRM_FIRST = common_pb2.DISPATCH_POLICY_CONFIRM_FIRST
 

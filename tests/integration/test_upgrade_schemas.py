@@ -6,15 +6,21 @@ somebody thought of. Here they have run.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+# What a release is, the contract tests say.
+sys.path.append(str(Path(__file__).parents[1] / "contract"))
+
+from release_records import MIGRATIONS_FILE, SCHEMAS, every_migration
+
 from alerthub import postgres
 from alerthub.settings import PostgresSettings
-from tests.contract.release_records import MIGRATIONS_FILE, SCHEMAS, every_migration
 
 RELEASED = {
     schema: revision

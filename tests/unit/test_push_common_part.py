@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_push_stream import Opener, Tail, Written, stream
 
 from alerthub.alert_events import TailedEvent
 from alerthub.api.v1 import alert_pb2, common_pb2, patrol_pb2, watchlist_pb2
@@ -14,7 +15,6 @@ from services.push import common_part
 from services.push.common_part import CommonParts
 from services.push.grpc_api import written_as
 from services.push.opening import Opened
-from tests.unit.test_push_stream import Opener, Tail, Written, stream
 
 PLATE = "冀A12345"
 PICTURE = b"\xff\xd8 a picture"
