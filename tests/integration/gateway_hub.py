@@ -16,20 +16,20 @@ from typing import Any
 
 import httpx
 from aiokafka import TopicPartition
+from begun_anew import begin_anew
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from registry_hub import RunningRegistry, running_registry
 from service_process import ROOT, Process
 
-from alerthub import kafka, kafka_administration
+from alerthub import kafka
 from alerthub.api.v1 import common_pb2, registry_pb2
 from alerthub.api.v1.observation_pb2 import DirectCall, Observation, ObservationBatch
 from alerthub.embedded.environment import service_environment
 from alerthub.embedded.infrastructure import Infrastructure
 from alerthub.embedded.processes import free_ports
 from alerthub.provision.broker import ADMINISTRATOR
-from alerthub.provision.database import DATABASE
 from alerthub.settings import TlsSettings
 from alerthub.topics import TOPICS
 
@@ -283,7 +283,7 @@ def running_gateway(
     ports = free_ports(9)
     watchlist_ports, gateway_ports, broker_ports = ports[:3], ports[3:7], ports[7:]
     try:
-        _empty_watchlist(infrastructure)
+        begin_anew(infrastructure, "watchlist", ["watchlist", "matching"])
         watchlist = Process(
             "services.watchlist",
             _environment(
@@ -351,21 +351,3 @@ def _environment(
     )
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
     return environment
-
-
-def _empty_watchlist(infrastructure: Infrastructure) -> None:
-    """An empty database before topics that are not empty would be a restored one (C19)."""
-    infrastructure.postgres.execute(
-        "SET client_min_messages = warning; DROP SCHEMA IF EXISTS watchlist CASCADE;"
-        " CREATE SCHEMA watchlist AUTHORIZATION watchlist;",
-        database=DATABASE,
-    )
-    names = ["watchlist", "matching"]
-    admin = kafka.administrator(infrastructure.kafka_settings(ADMINISTRATOR))
-    present = admin.list_topics(timeout=10).topics
-    for future in admin.delete_topics([name for name in names if name in present]).values():
-        future.result(timeout=30)
-    deadline = time.monotonic() + 20
-    while set(names) & set(admin.list_topics(timeout=10).topics) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    kafka_administration.create_topics(admin, TOPICS)

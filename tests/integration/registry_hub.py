@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,21 +17,20 @@ from urllib.error import URLError
 
 import grpc
 import typer
+from begun_anew import begin_anew
 from click.testing import Result
 from service_process import ROOT, Process
 from typer.testing import CliRunner
 
-from alerthub import kafka, kafka_administration
+from alerthub import kafka
 from alerthub.api.v1 import registry_pb2, registry_pb2_grpc
 from alerthub.embedded.environment import service_environment
 from alerthub.embedded.folder import HubFolder
 from alerthub.embedded.infrastructure import Infrastructure
 from alerthub.embedded.processes import free_ports
 from alerthub.grpc_client import person_channel
-from alerthub.provision.broker import ADMINISTRATOR
 from alerthub.provision.database import DATABASE
 from alerthub.replica import BOOKMARK_KEY
-from alerthub.topics import TOPICS
 from services.registry.topic_versions import OWNED_TOPICS
 
 PASSWORD = "correct horse battery staple"  # noqa: S105 - of accounts that live as long as the test
@@ -174,12 +173,7 @@ def _version(topic: str, value: bytes | None) -> int:
 
 def running_registry(infrastructure: Infrastructure, folder: Path) -> Iterator[RunningRegistry]:
     """A registry with an empty schema and empty topics, for one module of tests."""
-    infrastructure.postgres.execute(
-        "SET client_min_messages = warning; DROP SCHEMA IF EXISTS registry CASCADE;"
-        " CREATE SCHEMA registry AUTHORIZATION registry;",
-        database=DATABASE,
-    )
-    _recreate_topics(infrastructure, OWNED_TOPICS)
+    begin_anew(infrastructure, "registry", OWNED_TOPICS)
     accounts_file = folder / "accounts.json"
     accounts_file.write_text(
         json.dumps(
@@ -232,18 +226,6 @@ def command_line(data: Path, *parts: Callable[[typer.Typer], None]) -> Callable[
         return CliRunner().invoke(app, [*arguments, "--data", str(data)], input=answer)
 
     return command
-
-
-def _recreate_topics(infrastructure: Infrastructure, names: Sequence[str]) -> None:
-    """A database that is empty before topics that are not would be a restored one (C19)."""
-    admin = kafka.administrator(infrastructure.kafka_settings(ADMINISTRATOR))
-    present = admin.list_topics(timeout=10).topics
-    for future in admin.delete_topics([name for name in names if name in present]).values():
-        future.result(timeout=30)
-    deadline = time.monotonic() + 20
-    while set(names) & set(admin.list_topics(timeout=10).topics) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    kafka_administration.create_topics(admin, TOPICS)
 
 
 __all__ = ["ACCOUNTS", "PASSWORD", "RunningRegistry", "running_registry"]

@@ -14,15 +14,16 @@ from typing import Any
 
 import pytest
 import registry_hub
+from begun_anew import begin_anew
 from click.testing import Result
 from registry_hub import RunningRegistry, command_line, data_folder, running_registry
 from service_process import ROOT, Process
-from watchlist_support import empty_watchlist
 
 from alerthub.cli import watchlist
 from alerthub.embedded.environment import service_environment
 from alerthub.embedded.infrastructure import Infrastructure
 from alerthub.embedded.processes import free_ports
+from services.watchlist.service import OWNED_TOPICS
 
 PLATE = "冀RA8HK5"
 PERSONS = {
@@ -53,7 +54,7 @@ def watchlist_log(
     registry: RunningRegistry, infrastructure: Infrastructure, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Path, int]]:
     """The service as a process of its own: its log, and its port for persons."""
-    empty_watchlist(infrastructure)
+    begin_anew(infrastructure, "watchlist", OWNED_TOPICS)
     mutual, person, operations = free_ports(3)
     environment = service_environment(
         infrastructure.folder,

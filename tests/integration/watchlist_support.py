@@ -14,9 +14,10 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
+from begun_anew import begin_anew
 from sqlalchemy import text
 
-from alerthub import kafka, kafka_administration
+from alerthub import kafka
 from alerthub.api.v1 import access_pb2, common_pb2, observation_pb2, watchlist_pb2, watchlist_pb2_grpc
 from alerthub.domain.identifiers import IdentifierKind
 from alerthub.embedded.infrastructure import Infrastructure
@@ -25,13 +26,10 @@ from alerthub.grpc_client import certificate_channel, person_channel
 from alerthub.identity import TokenSigner
 from alerthub.postgres import transaction
 from alerthub.provision import pki
-from alerthub.provision.broker import ADMINISTRATOR
-from alerthub.provision.database import DATABASE
 from alerthub.replica import BOOKMARK_KEY
 from alerthub.sealing import DataKeyring, Recipient, Sealed, details_associated, picture_associated
 from alerthub.settings import KafkaSettings, TlsSettings
 from alerthub.tokens import Blinder
-from alerthub.topics import TOPICS
 from services.watchlist.service import OWNED_TOPICS, Service, build
 from services.watchlist.settings import WatchlistSettings
 
@@ -283,27 +281,10 @@ def prepared(infrastructure: Infrastructure, folder: Path, **changed: object) ->
     )
 
 
-def empty_watchlist(infrastructure: Infrastructure) -> None:
-    """An empty schema and empty topics: one without the other would be a restored hub (C19)."""
-    infrastructure.postgres.execute(
-        "SET client_min_messages = warning; DROP SCHEMA IF EXISTS watchlist CASCADE;"
-        " CREATE SCHEMA watchlist AUTHORIZATION watchlist;",
-        database=DATABASE,
-    )
-    admin = kafka.administrator(infrastructure.kafka_settings(ADMINISTRATOR))
-    for future in admin.delete_topics(list(OWNED_TOPICS)).values():
-        future.result(timeout=30)
-    deadline = time.monotonic() + 20
-    while set(OWNED_TOPICS) & set(admin.list_topics(timeout=10).topics):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    kafka_administration.create_topics(admin, TOPICS)
-
-
 @pytest.fixture(name="fresh_watchlist")
 def fresh_watchlist_fixture(infrastructure: Infrastructure) -> None:
     """Before the service is started for the first time."""
-    empty_watchlist(infrastructure)
+    begin_anew(infrastructure, "watchlist", OWNED_TOPICS)
 
 
 @pytest.fixture(name="own_hub")
@@ -317,7 +298,7 @@ async def module_hub_fixture(
     infrastructure: Infrastructure, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Hub]:
     """One service for all tests of a module."""
-    empty_watchlist(infrastructure)
+    begin_anew(infrastructure, "watchlist", OWNED_TOPICS)
     hub = prepared(infrastructure, tmp_path_factory.mktemp("watchlist"))
     await hub.service.start()
     yield hub

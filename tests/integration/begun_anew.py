@@ -1,0 +1,31 @@
+"""A service that begins anew: an empty schema beside topics that are not empty would be a restored one
+(C19)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from alerthub import kafka, kafka_administration
+from alerthub.embedded.infrastructure import Infrastructure
+from alerthub.provision.broker import ADMINISTRATOR
+from alerthub.provision.database import DATABASE
+from alerthub.topics import TOPICS
+
+
+def begin_anew(infrastructure: Infrastructure, role: str, topics: Sequence[str]) -> None:
+    """Makes the role's schema and its topics again, empty."""
+    infrastructure.postgres.execute(
+        f"SET client_min_messages = warning; DROP SCHEMA IF EXISTS {role} CASCADE;"
+        f" CREATE SCHEMA {role} AUTHORIZATION {role};",
+        database=DATABASE,
+    )
+    admin = kafka.administrator(infrastructure.kafka_settings(ADMINISTRATOR))
+    present = admin.list_topics(timeout=10).topics
+    for future in admin.delete_topics([name for name in topics if name in present]).values():
+        future.result(timeout=30)
+    deadline = time.monotonic() + 20
+    while set(topics) & set(admin.list_topics(timeout=10).topics):
+        assert time.monotonic() < deadline, "the topics are still there"
+        time.sleep(0.05)
+    kafka_administration.create_topics(admin, TOPICS)
