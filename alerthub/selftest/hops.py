@@ -42,15 +42,17 @@ class Stopwatch:
         self._tell(f"{name}: {milliseconds:.0f} ms")
 
     @asynccontextmanager
-    async def hop(self, name: str, *, at_most_seconds: float) -> AsyncIterator[None]:
-        """Measures the block. Too long, or an error of the hub, is `HopFailedError` with this name."""
+    async def hop(self, name: str, *, at_most_seconds: float | None) -> AsyncIterator[None]:
+        """Measures the block. Too long, or an error of the hub, is `HopFailedError` with this name. Without a
+        limit what is in the block has its own."""
         self._tell(f"{name} …")
         started = time.monotonic()
         try:
             async with asyncio.timeout(at_most_seconds):
                 yield
         except TimeoutError:
-            raise HopFailedError(name, f"did not happen within {at_most_seconds:.0f} s") from None
+            limit = "its time" if at_most_seconds is None else f"{at_most_seconds:.0f} s"
+            raise HopFailedError(name, f"did not happen within {limit}") from None
         except HopFailedError:
             raise
         except AlertHubError as error:
