@@ -16,10 +16,9 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf.message import Message
 from prometheus_client import Counter, Gauge, Histogram
-from sqlalchemy.exc import SQLAlchemyError
 
 from alerthub.domain.denials import Denial, no_answer_within
-from alerthub.domain.errors import AlertHubError, Retry
+from alerthub.domain.errors import AlertHubError
 from alerthub.grpc_access import AccessRule, access_rule
 from alerthub.grpc_errors import WireError, invalid, wire_error
 from alerthub.grpc_validation import violations_of
@@ -33,7 +32,6 @@ from alerthub.identity import (
     caller_of_certificate,
     set_current_caller,
 )
-from alerthub.postgres import is_transient
 from alerthub.telemetry import logger
 
 log = logger(__name__)
@@ -319,8 +317,6 @@ class _Call:
             await self._end(context, wire_error(error))
         if isinstance(error, NotImplementedError):
             await self._end(context, WireError(grpc.StatusCode.UNIMPLEMENTED, Denial.NOT_SERVED.value))
-        if isinstance(error, SQLAlchemyError) and is_transient(error):
-            await self._end(context, wire_error(Retry(Denial.DATABASE_SILENT.value)))
         await self._fail(context)
 
     async def _fail(self, context: Context) -> NoReturn:

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from alerthub.domain.errors import Retry
 from alerthub.telemetry import logger
 
@@ -21,16 +19,23 @@ def ignore(error: BaseException) -> None:
     """For whoever has nobody to tell, such as a test; the log has it."""
 
 
-async def repeat(work: Callable[[], Awaitable[object]], *, every_seconds: float, waiting_event: str) -> None:
+async def repeat(
+    work: Callable[[], Awaitable[object]],
+    *,
+    every_seconds: float,
+    waiting_event: str,
+    waits_out: tuple[type[Exception], ...] = (),
+) -> None:
     """Does `work` again and again, with a pause after each time. Never returns.
 
-    What may work later (Retry, the database's errors) is logged under `waiting_event` by type, and tried
-    again.
+    What may work later (Retry, and what it `waits_out`, such as the database's errors) is logged under
+    `waiting_event` by type, and tried again.
     """
+    waited_out: tuple[type[Exception], ...] = (Retry, *waits_out)
     while True:
         try:
             await work()
-        except (Retry, SQLAlchemyError) as error:
+        except waited_out as error:
             log.warning(waiting_event, error_type=type(error).__name__)
         await asyncio.sleep(every_seconds)
 

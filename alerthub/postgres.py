@@ -41,6 +41,8 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 STATEMENT_TIMEOUT_SECONDS = 30.0
 """No statement of a service takes longer by design; one that does is stuck and must not hold its locks."""
 _LOCK_TIMEOUT_SECONDS = 10.0
+ERRORS: tuple[type[Exception], ...] = (SQLAlchemyError,)
+"""What SQLAlchemy raises, for `alerthub.loops.repeat`; what passes is Retry already."""
 
 _NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",

@@ -13,7 +13,7 @@ import time
 from prometheus_client import Gauge
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from alerthub import loops
+from alerthub import loops, postgres
 from alerthub.postgres import sql, transaction
 
 EVERY_SECONDS = 15.0
@@ -69,7 +69,12 @@ class DatabaseWatch:
 
     async def start(self) -> None:
         self._task = loops.begin(
-            loops.repeat(self.ask, every_seconds=self._every_seconds, waiting_event="database_watch_waits"),
+            loops.repeat(
+                self.ask,
+                every_seconds=self._every_seconds,
+                waiting_event="database_watch_waits",
+                waits_out=postgres.ERRORS,
+            ),
             name="database-watch",
             on_failure=loops.ignore,
         )

@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from alerthub import kafka, loops
+from alerthub import kafka, loops, postgres
 from alerthub.api.v1 import watchlist_pb2
 from alerthub.api.v1.common_pb2 import Bookmark
 from alerthub.domain import alert_life
@@ -208,6 +208,7 @@ class EntryTail:
                     self._entries.cancel_ended,
                     every_seconds=_EXPIRY_SECONDS,
                     waiting_event="entry_expiry_waits",
+                    waits_out=postgres.ERRORS,
                 ),
                 name="entry-expiry",
                 on_failure=self._on_failure,

@@ -6,7 +6,7 @@ import asyncio
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from alerthub import loops
+from alerthub import loops, postgres
 from alerthub.domain.reasons import Reason
 from alerthub.evidence import EvidenceStore
 from alerthub.postgres import sql, transaction
@@ -65,7 +65,12 @@ class Housekeeping:
 
     async def start(self) -> None:
         self._task = loops.begin(
-            loops.repeat(self.forget, every_seconds=_EVERY_SECONDS, waiting_event="housekeeping_waits"),
+            loops.repeat(
+                self.forget,
+                every_seconds=_EVERY_SECONDS,
+                waiting_event="housekeeping_waits",
+                waits_out=postgres.ERRORS,
+            ),
             name="housekeeping",
             on_failure=self._on_failure,
         )

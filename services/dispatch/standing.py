@@ -6,7 +6,7 @@ import asyncio
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from alerthub import loops
+from alerthub import loops, postgres
 from alerthub.domain.alerts import OPEN_STATUSES
 from alerthub.postgres import sql, transaction
 from services.dispatch.metrics import OLDEST_OPEN, OPEN_ALERTS, PENDING_SEALINGS, SUSPENDED
@@ -31,7 +31,12 @@ class Standing:
 
     async def start(self) -> None:
         self._task = loops.begin(
-            loops.repeat(self.read, every_seconds=self._every_seconds, waiting_event="standing_waits"),
+            loops.repeat(
+                self.read,
+                every_seconds=self._every_seconds,
+                waiting_event="standing_waits",
+                waits_out=postgres.ERRORS,
+            ),
             name="standing",
             on_failure=loops.ignore,
         )

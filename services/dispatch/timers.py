@@ -6,7 +6,7 @@ import asyncio
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from alerthub import loops
+from alerthub import loops, postgres
 from alerthub.domain import alert_life
 from alerthub.domain.alerts import Alert
 from alerthub.domain.deadlines import DeadlineKind, may_fire
@@ -41,7 +41,12 @@ class Timers:
 
     async def start(self) -> None:
         self._task = loops.begin(
-            loops.repeat(self.fire_due, every_seconds=_EVERY_SECONDS, waiting_event="deadlines_wait"),
+            loops.repeat(
+                self.fire_due,
+                every_seconds=_EVERY_SECONDS,
+                waiting_event="deadlines_wait",
+                waits_out=postgres.ERRORS,
+            ),
             name="deadlines",
             on_failure=self._on_failure,
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from alerthub import loops
+from alerthub import loops, postgres
 from alerthub.postgres import transaction
 from services.registry import command_store, identity_store, session_store
 
@@ -38,6 +38,7 @@ class Housekeeping:
                 lambda: self.forget(self._now_ms()),
                 every_seconds=_EVERY_SECONDS,
                 waiting_event="housekeeping_waits",
+                waits_out=postgres.ERRORS,
             ),
             name="housekeeping",
             on_failure=self._on_failure,

@@ -7,12 +7,17 @@ import asyncio
 import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
-from alerthub import loops
+from alerthub import loops, postgres
 from alerthub.domain.errors import Retry
 
 
-@pytest.mark.parametrize("waits", [Retry("not now"), SQLAlchemyError("the database is away")])
-async def test_what_may_work_later_is_done_again(waits: Exception) -> None:
+@pytest.mark.parametrize(
+    ("waits", "waits_out"),
+    [(Retry("not now"), ()), (SQLAlchemyError("the database is away"), postgres.ERRORS)],
+)
+async def test_what_may_work_later_is_done_again(
+    waits: Exception, waits_out: tuple[type[Exception], ...]
+) -> None:
     done = asyncio.Event()
     tries = 0
 
@@ -23,7 +28,9 @@ async def test_what_may_work_later_is_done_again(waits: Exception) -> None:
             raise waits
         done.set()
 
-    repeating = asyncio.create_task(loops.repeat(work, every_seconds=0, waiting_event="work_waits"))
+    repeating = asyncio.create_task(
+        loops.repeat(work, every_seconds=0, waiting_event="work_waits", waits_out=waits_out)
+    )
     async with asyncio.timeout(5):
         await done.wait()
 
