@@ -99,6 +99,7 @@ class Terminal:
             await asyncio.sleep(self._chance.uniform(0.2, 2.0))
 
     async def _connect(self) -> None:
+        assert self._credentials is not None, "enrolled before it runs"
         token = await self._officer.token("push")
         async with grpc.aio.secure_channel(self._hub.address("push"), self._credentials) as channel:
             stream = self._wire.PatrolServiceStub(channel).Connect()

@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 )
 
 
-class Forgetful(TraceServiceServicer):  # type: ignore[misc]
+class Forgetful(TraceServiceServicer):
     """Counts spans."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ def collecting() -> Iterator[tuple[str, Forgetful]]:
     server = grpc.server(ThreadPoolExecutor(1))
     port = server.add_insecure_port("127.0.0.1:0")
     receiver = Forgetful()
-    add_TraceServiceServicer_to_server(receiver, server)
+    add_TraceServiceServicer_to_server(receiver, server)  # type: ignore[no-untyped-call]  # generated untyped
     server.start()
     try:
         yield f"127.0.0.1:{port}", receiver

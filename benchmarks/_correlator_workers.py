@@ -105,7 +105,7 @@ async def agent(request: Request, reference: Reference) -> Answer:
         source=AlwaysOpen(),
     )
     await service.start()
-    before = request["received_before"]
+    before: int = request["received_before"]
 
     def applied() -> int:
         if not service.working.open:

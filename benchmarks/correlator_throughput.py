@@ -206,7 +206,9 @@ def _produce(
         }
     )
     for partition, value in values:
-        headers = headers_of(new_context()) if traced and chance.random() < BATCH_RATIO else []
+        headers: list[tuple[str, str | bytes | None]] = []
+        if traced and chance.random() < BATCH_RATIO:
+            headers.extend(headers_of(new_context()))
         while True:
             try:
                 producer.produce(topic, value, partition=partition, headers=headers)

@@ -23,6 +23,7 @@ from aiokafka import AIOKafkaProducer
 
 from alerthub import kafka
 from alerthub.api.v1.alert_pb2 import OUTCOME_FOUND
+from alerthub.api.v1.common_pb2 import IDENTIFIER_KIND_PLATE
 from alerthub.api.v1.observation_pb2 import (
     OBSERVATION_KIND_IDENTIFIER_READ,
     BlindedIdentifier,
@@ -265,7 +266,9 @@ async def _produce(producer: AIOKafkaProducer, cameras: list[str]) -> None:
             read_confidence=0.9,
             identifiers=[
                 BlindedIdentifier(
-                    kind=1, tokens=[(number + 1).to_bytes(16, "little")], sealed_details=b"x" * 60
+                    kind=IDENTIFIER_KIND_PLATE,
+                    tokens=[(number + 1).to_bytes(16, "little")],
+                    sealed_details=b"x" * 60,
                 )
             ],
         )

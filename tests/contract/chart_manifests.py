@@ -77,4 +77,5 @@ def environment(service: str, values: str, *, instance: str = "pod") -> dict[str
 
 
 def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    return selector["matchLabels"].items() <= labels.items()
+    wanted: Mapping[str, Any] = selector["matchLabels"]
+    return wanted.items() <= labels.items()

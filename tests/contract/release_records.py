@@ -16,6 +16,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from sqlalchemy import create_mock_engine
+from sqlalchemy.engine.mock import MockConnection
 
 from alerthub.api.v1 import (
     alert_pb2,
@@ -111,6 +112,7 @@ def _value(field: FieldDescriptor) -> Any:
         case FieldDescriptor.TYPE_BOOL:
             return True
         case FieldDescriptor.TYPE_ENUM:
+            assert field.enum_type is not None
             return field.enum_type.values[min(1, len(field.enum_type.values) - 1)].number
         case FieldDescriptor.TYPE_DOUBLE | FieldDescriptor.TYPE_FLOAT:
             return field.number + 0.5
@@ -155,7 +157,7 @@ def _migration(schema: str, path: Path) -> Migration:
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     recorded: list[str] = []
-    engine = create_mock_engine(
+    engine: MockConnection = create_mock_engine(
         "postgresql://", lambda sql, *_, **__: recorded.append(str(sql.compile(dialect=engine.dialect)))
     )
 

@@ -45,8 +45,7 @@ def on_kafka(one: Gateway) -> int:
 
 @pytest.fixture
 async def one(tmp_path: Path) -> Gateway:
-    plenty = {"device_burst": 10**9, "device_events_per_second": 10**6}
-    return await gateway(tmp_path, call_burst=10**6, **plenty)
+    return await gateway(tmp_path, call_burst=10**6, device_burst=10**9, device_events_per_second=10**6)
 
 
 async def test_a_success_is_on_kafka_and_a_refusal_is_not(one: Gateway) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from google.protobuf import symbol_database
+from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -44,7 +44,7 @@ class Record:
     read: dict[str, Any]
 
     def parsed(self) -> Message:
-        descriptor = symbol_database.Default().pool.FindMessageTypeByName(self.message)
+        descriptor = descriptor_pool.Default().FindMessageTypeByName(self.message)
         return GetMessageClass(descriptor).FromString(self.value)
 
 

@@ -58,8 +58,8 @@ class Contained:
             .with_command(_START)
             .with_kwargs(entrypoint=["sh"], cap_drop=["ALL"], security_opt=["no-new-privileges"], **options)
         )
-        # On the loopback alone, which with_bind_ports cannot say.
-        self._made.ports = {f"{port}/tcp": ("127.0.0.1", port)}
+        # On the loopback alone, which neither with_bind_ports nor the type of its ports can say.
+        self._made.ports = {f"{port}/tcp": ("127.0.0.1", port)}  # type: ignore[dict-item]
         self._made.with_envs(**(environment or {}))
         if data is not None:
             self._made.with_volume_mapping(data, "/var/lib/kafka/data", "rw")

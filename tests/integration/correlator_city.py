@@ -181,7 +181,7 @@ class City:
     def _observation(
         self,
         name: str,
-        kind: observation_pb2.ObservationKind,
+        kind: observation_pb2.ObservationKind.ValueType,
         *,
         at_ms: int,
         track: str = "",

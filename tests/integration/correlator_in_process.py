@@ -17,13 +17,14 @@ Settings = Callable[[str], KafkaSettings]
 
 @asynccontextmanager
 async def correlator(
-    kafka_settings: Settings, instance: str = "1", **settings: float
+    kafka_settings: Settings, instance: str = "1", *, watchdog_seconds: float = 60.0
 ) -> AsyncIterator[Service]:
     service = Service(
         CorrelatorSettings(
             kafka=kafka_settings("correlator"),
             instance=instance,
-            **{"checkpoint_seconds": 0.5, **settings},
+            checkpoint_seconds=0.5,
+            watchdog_seconds=watchdog_seconds,
         ),
         registry=CollectorRegistry(),
     )

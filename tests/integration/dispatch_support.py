@@ -55,7 +55,7 @@ def command() -> str:
     return str(uuid.uuid4())
 
 
-async def eventually(question: Callable[[], Awaitable[Value]], *, within: float = 15.0) -> Value:
+async def eventually(question: Callable[[], Awaitable[Value | None]], *, within: float = 15.0) -> Value:
     """Asks until the answer is truthy."""
     deadline = time.monotonic() + within
     while True:
@@ -252,7 +252,7 @@ class Hub:
             found = [each for each in await self.alerts() if each.alert_id == alert_id]
             return found[0] if found and when(found[0]) else None
 
-        return await eventually(look, within=within)  # type: ignore[return-value]
+        return await eventually(look, within=within)
 
     async def alerts(self) -> list[alert_pb2.Alert]:
         return (await self.service.queries.page((), size=500, token=""))[0]

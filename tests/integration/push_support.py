@@ -111,7 +111,7 @@ class TestTerminal:
     async def read(self, within: float = 10.0) -> patrol_pb2.HubMessage:
         async with asyncio.timeout(within):
             message = await self.stream.read()
-        assert message is not grpc.aio.EOF, "the stream ended"
+        assert isinstance(message, patrol_pb2.HubMessage), "the stream ended"
         self.resume_token = message.resume_token or self.resume_token
         return message
 

@@ -18,9 +18,8 @@ from urllib.error import URLError
 import grpc
 import typer
 from begun_anew import begin_anew
-from click.testing import Result
 from service_process import ROOT, Process
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from alerthub import kafka
 from alerthub.api.v1 import registry_pb2, registry_pb2_grpc
@@ -64,8 +63,8 @@ class RunningRegistry(Process):
     def ca_file(self) -> Path:
         return self.infrastructure.folder.ca_file
 
-    def start(self) -> None:
-        super().start()
+    def start(self, program: tuple[str, ...] = ()) -> None:
+        super().start(program)
         self.wait_until_ready()
 
     def wait_until_ready(self, seconds: float = 120) -> None:

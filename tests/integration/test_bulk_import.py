@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 from registry_city import jurisdiction
 from registry_hub import RunningRegistry, command_line, data_folder, running_registry
+from typer.testing import Result
 
 from alerthub.cli import bulk
 from alerthub.embedded.infrastructure import Infrastructure

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 import typer
-from click.testing import Result
 from sqlalchemy.ext.asyncio import AsyncEngine
 from test_core_audit import database, note  # noqa: F401
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from alerthub import audit_file
 from alerthub.api.v1 import registry_pb2, registry_pb2_grpc
@@ -90,9 +89,11 @@ async def log(
     tmp_path: Path,
 ) -> AsyncIterator[Log]:
     tls = tls_settings("registry")
+    signer = TokenSigner.from_file(token_signing_key_file)
+    signs_in = SignsIn(signer)  # type: ignore[abstract]  # the rest is not called
     server = await serve(
         ServiceSettings(tls=tls, token_verification_key_file=token_verification_key_file),
-        [SignsIn(TokenSigner.from_file(token_signing_key_file)), AuditServicer(database)],
+        [signs_in, AuditServicer(database)],
         audience="registry",
         person_port=0,
     )

@@ -154,7 +154,11 @@ async def test_a_commit_is_on_its_way_within_milliseconds(
             began = time.monotonic()
             async with postgres.transaction(database) as connection:
                 await put(connection, key, 1)
-            await until(lambda key=key: seen.of(key) == [1])
+
+            def arrived(key: str = key) -> bool:
+                return seen.of(key) == [1]
+
+            await until(arrived)
             waits.append(time.monotonic() - began)
     assert sorted(waits)[5] < 0.1
 

@@ -72,7 +72,7 @@ async def test_revoking_an_account_ends_its_open_stream_within_two_seconds(
         ServiceSettings(
             tls=tls_settings("dispatch"), token_verification_key_file=token_verification_key_file
         ),
-        [Watching()],
+        [Watching()],  # type: ignore[abstract]  # the rest is not called
         audience="dispatch",
         revocations=revocations,
         person_port=0,

@@ -45,7 +45,9 @@ def outcomes_of_writing(settings: KafkaSettings) -> dict[str, str]:
     outcomes: dict[str, str] = {}
 
     def delivered(error: confluent_kafka.KafkaError | None, message: confluent_kafka.Message) -> None:
-        outcomes[message.topic()] = "accepted" if error is None else error.name()
+        topic = message.topic()
+        assert topic is not None
+        outcomes[topic] = "accepted" if error is None else error.name()
 
     producer = confluent_kafka.Producer({**client_options(settings), "message.timeout.ms": "10000"})
     for topic in TOPICS:
@@ -72,9 +74,9 @@ def outcomes_of_reading(settings: KafkaSettings) -> dict[str, str]:
         deadline = time.monotonic() + 10
         while outcomes.keys() != TOPICS.keys() and time.monotonic() < deadline:
             message = consumer.poll(0.1)
-            if message is not None and message.topic() is not None:
+            if message is not None and (topic := message.topic()) is not None:
                 error = message.error()
-                outcomes[message.topic()] = "accepted" if error is None else error.name()
+                outcomes[topic] = "accepted" if error is None else error.name()
     finally:
         consumer.close()
     return outcomes

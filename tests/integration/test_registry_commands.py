@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 from registry_hub import RunningRegistry, command_line, data_folder, running_registry
 from service_process import ROOT
+from typer.testing import Result
 
 from alerthub.cli import apply
 from alerthub.embedded.folder import HubFolder

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import grpc
 import pytest
-from click.testing import Result
 from registry_city import device, jurisdiction, shift, unit
 from registry_hub import PASSWORD, RunningRegistry, command_line, data_folder, running_registry
+from typer.testing import Result
 
 from alerthub.api.v1 import access_pb2, audit_pb2, audit_pb2_grpc, registry_pb2, registry_pb2_grpc
 from alerthub.cli import account_imports, bulk, identities

@@ -124,7 +124,7 @@ async def test_an_address_that_failed_at_many_accounts_waits_and_no_other_does(
         stub = registry_pb2_grpc.SessionServiceStub(channel)
 
         def tried(account: str, password: str, address: str) -> Awaitable[object]:
-            return stub.OpenSession(  # type: ignore[no-any-return]
+            return stub.OpenSession(
                 registry_pb2.OpenSessionRequest(account=account, password=password, client_address=address),
                 timeout=60,
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -53,7 +53,7 @@ async def renewed(
     )
 
 
-async def code_of(call: grpc.aio.Call) -> grpc.StatusCode:
+async def code_of(call: Awaitable[object]) -> grpc.StatusCode:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await call
     return refused.value.code()
@@ -89,8 +89,8 @@ async def test_s2_no_other_service_opens_a_session_or_gets_a_token_by_one(
     async with sessions_as(registry, tls_settings) as sessions:
         secret = (await opened(sessions)).session_secret
     async with sessions_as(registry, tls_settings, service) as sessions:
-        assert await code_of(opened(sessions)) is grpc.StatusCode.PERMISSION_DENIED  # type: ignore[arg-type]
-        assert await code_of(renewed(sessions, secret)) is grpc.StatusCode.PERMISSION_DENIED  # type: ignore[arg-type]
+        assert await code_of(opened(sessions)) is grpc.StatusCode.PERMISSION_DENIED
+        assert await code_of(renewed(sessions, secret)) is grpc.StatusCode.PERMISSION_DENIED
 
 
 async def test_s2_nobody_gets_a_token_by_a_session_at_the_persons_port(
@@ -101,7 +101,7 @@ async def test_s2_nobody_gets_a_token_by_a_session_at_the_persons_port(
     token = await registry.token("supervisor")
     async with person_channel(registry.ca_file, registry.person_address, token) as channel:
         stub: registry_pb2_grpc.SessionServiceAsyncStub = registry_pb2_grpc.SessionServiceStub(channel)
-        assert await code_of(renewed(stub, secret)) is grpc.StatusCode.PERMISSION_DENIED  # type: ignore[arg-type]
+        assert await code_of(renewed(stub, secret)) is grpc.StatusCode.PERMISSION_DENIED
 
 
 async def test_a_wrong_password_opens_nothing_and_counts(
@@ -111,7 +111,7 @@ async def test_a_wrong_password_opens_nothing_and_counts(
     async with sessions_as(registry, tls_settings) as sessions:
         for _ in range(5):
             assert await code_of(sessions.OpenSession(wrong, timeout=20)) is grpc.StatusCode.UNAUTHENTICATED
-        locked = await code_of(opened(sessions, "officer"))  # type: ignore[arg-type]
+        locked = await code_of(opened(sessions, "officer"))
     assert locked is grpc.StatusCode.UNAUTHENTICATED
 
 
@@ -120,8 +120,8 @@ async def test_a_closed_session_gives_no_token(registry: RunningRegistry, tls_se
         secret = (await opened(sessions)).session_secret
         for _ in range(2):
             await sessions.CloseSession(registry_pb2.CloseSessionRequest(session_secret=secret), timeout=20)
-        assert await code_of(renewed(sessions, secret)) is grpc.StatusCode.UNAUTHENTICATED  # type: ignore[arg-type]
-        unknown = await code_of(renewed(sessions, "A" * 43))  # type: ignore[arg-type]
+        assert await code_of(renewed(sessions, secret)) is grpc.StatusCode.UNAUTHENTICATED
+        unknown = await code_of(renewed(sessions, "A" * 43))
     assert unknown is grpc.StatusCode.UNAUTHENTICATED
     assert registry.sql("SELECT count(*) FROM audit_entry WHERE action = 'SignedOut'") == "1"
 
@@ -145,7 +145,7 @@ async def test_a_session_that_has_had_its_time_gives_no_token(
         registry.sql(
             f"UPDATE person_session SET {aged} WHERE encode(secret_sha256, 'hex') = '{digest}'"  # noqa: S608
         )
-        assert await code_of(renewed(sessions, secret)) is grpc.StatusCode.UNAUTHENTICATED  # type: ignore[arg-type]
+        assert await code_of(renewed(sessions, secret)) is grpc.StatusCode.UNAUTHENTICATED
 
 
 async def test_the_database_gives_no_session_more_than_twelve_hours(
@@ -163,7 +163,7 @@ async def test_s2_a_revoked_account_and_other_roles_end_what_was_opened_before(
     async with sessions_as(registry, tls_settings) as sessions:
         first = (await opened(sessions, "auditor")).session_secret
         await registry.call("Revoke", registry_pb2.RevokeRequest(account="auditor", reason="left"))
-        assert await code_of(renewed(sessions, first)) is grpc.StatusCode.UNAUTHENTICATED  # type: ignore[arg-type]
+        assert await code_of(renewed(sessions, first)) is grpc.StatusCode.UNAUTHENTICATED
 
         second = (await opened(sessions, "operator")).session_secret
         proposed = await registry.call(
@@ -175,7 +175,7 @@ async def test_s2_a_revoked_account_and_other_roles_end_what_was_opened_before(
             registry_pb2.ApproveAccountRequest(proposal_id=proposed.proposal_id),
             as_account="editor-2",
         )
-        assert await code_of(renewed(sessions, second)) is grpc.StatusCode.UNAUTHENTICATED  # type: ignore[arg-type]
+        assert await code_of(renewed(sessions, second)) is grpc.StatusCode.UNAUTHENTICATED
         # A millisecond later the account signs in anew, with the roles of now.
         await asyncio.sleep(0.01)
         third = await opened(sessions, "operator")

@@ -10,7 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+from confluent_kafka.admin import AdminClient
+
+# The package re-exports these without telling type checkers, so they come from where they are defined.
+from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin._resource import ResourceType
 
 from alerthub import kafka, kafka_administration
 from alerthub.embedded.kafka_node import KafkaNode

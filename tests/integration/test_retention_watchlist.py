@@ -31,7 +31,7 @@ async def test_the_watchlist_forgets_exactly_what_has_had_its_time(own_hub: Hub)
     jobs = own_hub.service.jobs
     await jobs.stop()
     time_ms = now_ms()
-    jobs._now_ms = lambda: time_ms  # type: ignore[method-assign]
+    jobs._now_ms = lambda: time_ms
     for _, life_ms, statement in LIVES.values():
         for name, age_ms in (("old", life_ms + MINUTE_MS), ("young", life_ms - MINUTE_MS)):
             await own_hub.sql(statement, name=name, then=time_ms - age_ms)
@@ -54,7 +54,7 @@ async def test_an_entry_past_its_end_is_expired_and_a_younger_one_is_not(own_hub
 
     # when tomorrow has come
     later_ms = now_ms() + DAY_MS + MINUTE_MS
-    jobs._now_ms = lambda: later_ms  # type: ignore[method-assign]
+    jobs._now_ms = lambda: later_ms
     await jobs.end_overdue()
 
     # then it works no more, and the other does
@@ -70,7 +70,7 @@ async def test_a_mask_that_no_open_entry_uses_is_forgotten(own_hub: Hub) -> None
         await own_hub.entered(plate, masks=("exact", mask), days=days)
     await jobs.stop()
     later_ms = now_ms() + DAY_MS + MINUTE_MS
-    jobs._now_ms = lambda: later_ms  # type: ignore[method-assign]
+    jobs._now_ms = lambda: later_ms
     await jobs.end_overdue()
 
     # when the epoch changes

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import registry_hub
 from begun_anew import begin_anew
-from click.testing import Result
 from registry_hub import RunningRegistry, command_line, data_folder, running_registry
 from service_process import ROOT, Process
+from typer.testing import Result
 
 from alerthub.cli import watchlist
 from alerthub.embedded.environment import service_environment

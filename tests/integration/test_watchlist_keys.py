@@ -68,7 +68,7 @@ class Reporting:
 def set_clock(hub: Hub, offset_ms: int) -> None:
     """The service's jobs and keys see a time that is ahead."""
     for part in (hub.service.jobs, hub.service.key_handlers):
-        part._now_ms = lambda: now_ms() + offset_ms  # type: ignore[method-assign]
+        part._now_ms = lambda: now_ms() + offset_ms
 
 
 async def test_watchlist_a_gateway_gets_keys_and_to_whom_it_seals(own_hub: Hub) -> None:

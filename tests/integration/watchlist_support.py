@@ -152,8 +152,9 @@ class Hub:
         try:
             async with asyncio.timeout(timeout):
                 async for record in consumer:
-                    if record.key != BOOKMARK_KEY and record.key == key.encode() and until(record.value):
-                        return record.value
+                    value: bytes | None = record.value
+                    if record.key != BOOKMARK_KEY and record.key == key.encode() and until(value):
+                        return value
         finally:
             await consumer.stop()
         raise AssertionError("the consumer ended")

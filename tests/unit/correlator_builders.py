@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from alerthub.api.v1.common_pb2 import IDENTIFIER_KIND_PLATE
 from alerthub.api.v1.observation_pb2 import (
     BlindedIdentifier,
     ClosedObservationBatch,
@@ -36,7 +37,6 @@ from alerthub.observation_batches import ReadBatch, WrittenBatch
 
 NOW = 1_800_000_000_000
 DAY = 86_400_000
-PLATE = 1
 MASKS = ("exact", "confusable", "no-province")
 
 AUTHORISATION = CheckAuthorisation(
@@ -122,7 +122,7 @@ def entry(
         unit_kind,
         active_from_ms,
         valid_until_ms,
-        tuple(EntryToken(PLATE, "epoch-1", mask, token(text)) for mask, text in tokens),
+        tuple(EntryToken(IDENTIFIER_KIND_PLATE, "epoch-1", mask, token(text)) for mask, text in tokens),
     )
 
 
@@ -189,7 +189,9 @@ def read(
     device_id: str = "camera-1",
 ) -> Observation:
     """An observation; `texts` are what its one identifier's tokens are of, in the order of masks."""
-    identifiers = [BlindedIdentifier(kind=1, tokens=[token(text) if text else b"" for text in texts])]
+    identifiers = [
+        BlindedIdentifier(kind=IDENTIFIER_KIND_PLATE, tokens=[token(text) if text else b"" for text in texts])
+    ]
     return Observation(
         observation_id=token(f"observation {name}"),
         device_id=device_id,
@@ -249,9 +251,11 @@ class Message:
     """A record of `observations`."""
 
     offset: int
-    value: bytes | None
+    value: bytes
     topic: str = "observations"
     partition: int = 3
+    timestamp: float = NOW / 1_000
+    headers: Sequence[tuple[str, bytes]] = ()
 
 
 @dataclass

@@ -313,7 +313,7 @@ class _Handler(BaseHTTPRequestHandler):
         header = self.headers.get("authorization", "")
         if not header.startswith("Digest "):
             return False
-        said = {name: quoted or plain for name, quoted, plain in _DIGEST.findall(header)}
+        said: dict[str, str] = {name: quoted or plain for name, quoted, plain in _DIGEST.findall(header)}
 
         def md5(*parts: str) -> str:
             return hashlib.md5(":".join(parts).encode(), usedforsecurity=False).hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import TypedDict
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +30,11 @@ def test_an_observations_way_is_a_chain_whatever_the_clocks_say(
     assert all(before.until_ms == hop.from_ms for before, hop in itertools.pairwise(way))
     # The gateway's clock is the one that everybody shares.
     assert way[0].until_ms == received
+
+
+class _Offered(TypedDict):
+    assignment_id: str
+    unit_id: str
 
 
 def _life() -> list[Change]:
@@ -59,7 +65,7 @@ def _life() -> list[Change]:
     )
     then(alert_life.confirm(alert(), by="person:o", supervisor=False, seen_version=0, now_ms=next(at)))
     for number, unit in enumerate(("u1", "u2"), start=1):
-        offered = {
+        offered: _Offered = {
             "assignment_id": f"{'0a' * 16}-{number}",
             "unit_id": unit,
         }

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,13 +136,12 @@ def test_a_backup_without_its_manifest_is_none(hub: HubFolder, tmp_path: Path) -
 
 @pytest.mark.parametrize("part", verifying.PARTS)
 def test_a_part_that_is_cut_off_changed_or_lost_is_named(hub: HubFolder, tmp_path: Path, part: str) -> None:
-    for number, damage in enumerate(
-        (
-            lambda path: path.write_bytes(path.read_bytes()[:-1]),
-            lambda path: path.write_bytes(b"\x00" + path.read_bytes()[1:]),
-            lambda path: path.unlink(),
-        )
-    ):
+    damages: tuple[Callable[[Path], object], ...] = (
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path: path.write_bytes(b"\x00" + path.read_bytes()[1:]),
+        lambda path: path.unlink(),
+    )
+    for number, damage in enumerate(damages):
         folder = write_backup(hub, tmp_path, name=f"alerthub-{number}")
         damage(folder / f"{part}.sealed")
         with pytest.raises(Refuse, match=part):

@@ -52,7 +52,7 @@ LISTS = st.lists(IDS, max_size=4, unique=True).map(tuple)
 PLACES = st.builds(Position, st.floats(-90, 90), st.floats(-180, 180))
 STATUSES = st.sampled_from([LifeStatus.ACTIVE, LifeStatus.SUSPENDED])
 MOMENTS = st.integers(1, 4_000_000_000_000)
-RESOURCES = {
+RESOURCES: dict[str, st.SearchStrategy[Resource]] = {
     "devices": st.builds(
         Device,
         device_id=IDS,

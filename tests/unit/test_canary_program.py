@@ -20,6 +20,7 @@ from alerthub.canary import metrics, preparing, service
 from alerthub.canary.patrol import Receipts
 from alerthub.canary.rounds import Rounds
 from alerthub.canary.set_up import Identity, SetUp, SetUpFolder
+from alerthub.canary.settings import CanarySettings
 from alerthub.domain.canary import entries_needed, lanes, turn
 from alerthub.domain.errors import Conflict, Refuse, Retry
 from alerthub.domain.folding import JOIN_AFTER_CLOSING_MS
@@ -291,7 +292,7 @@ class Walks(service.Service):
     """A canary that only says with what it was begun."""
 
     def __init__(self, folder: SetUpFolder) -> None:
-        super().__init__(service.CanarySettings.model_construct(set_up_folder=folder.root))
+        super().__init__(CanarySettings.model_construct(set_up_folder=folder.root))
         self.begun: asyncio.Queue[Identity] = asyncio.Queue()
         self.under_way = 0
 

@@ -57,7 +57,7 @@ class Page:
         return found
 
     async def close(self) -> None:
-        await self._events.aclose()  # type: ignore[attr-defined]
+        await self._events.aclose()
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@ from console_parts import (
 from alerthub.api.v1 import alert_pb2, common_pb2, registry_pb2
 from alerthub.domain.texts import NO_TEXT, LocalizedText
 from services.console import map_models, views
+from services.console.vocabulary import LifeEventKind
 
 ACTIVE = registry_pb2.LIFE_STATUS_ACTIVE
 CONFIRMATION = {"version": 2, "checklist": CHECKLIST, "command_id": COMMAND}
@@ -101,7 +102,8 @@ def test_the_card_gives_the_hubs_own_sentences_in_chinese_too() -> None:
     assert card.cancelled_reason_chinese == "布控条目已失效"
     assert card.evidence_missing_reason_chinese == "证据已过保存期"
     details = {each.kind: each.detail_chinese for each in card.life}
-    assert (details["unit_assigned"], details["cancelled"]) == ("当班", "布控条目已失效")
+    assert details[LifeEventKind.UNIT_ASSIGNED] == "当班"
+    assert details[LifeEventKind.CANCELLED] == "布控条目已失效"
 
 
 def test_the_card_says_why_nobody_was_left_to_ask_and_when() -> None:

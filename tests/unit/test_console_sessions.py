@@ -128,7 +128,7 @@ def test_a_full_console_takes_nobody_until_somebody_goes(sessions: Sessions, clo
         opened(sessions, clock)
     with pytest.raises(Retry):
         opened(sessions, clock)
-    first.end("gone")
+    first.end(Denial.SIGNED_OUT)
     opened(sessions, clock)
 
 

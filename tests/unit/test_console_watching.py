@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from alerthub.alert_events import TailedEvent
 from alerthub.api.v1.alert_pb2 import ALERT_EVENT_KIND_DELIVERED, Alert, AlertEvent
-from alerthub.api.v1.observation_pb2 import Watermarks
+from alerthub.api.v1.observation_pb2 import PartitionWatermark, Watermarks
 from alerthub.domain.partitioning import partition_of
 from alerthub.domain.watching import Canary, Heard, judge
 from alerthub.settings import KafkaSettings
@@ -130,7 +130,7 @@ def a_watch(clock: Clock, *, set_up: bool | None) -> Watch:
         now_ms=lambda: clock.now_ms,
         on_failure=lambda _: None,
     )
-    told = Watermarks(partition_count=1, partitions=[{"partition": 0, "received_time_ms": NOW}])
+    told = Watermarks(partition_count=1, partitions=[PartitionWatermark(partition=0, received_time_ms=NOW)])
     watch.take(told.SerializeToString())
     return watch
 

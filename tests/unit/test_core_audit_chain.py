@@ -83,7 +83,8 @@ def test_an_edited_field_is_found(log: tuple[list[AuditRow], AuditHead], data: s
     number = data.draw(st.integers(0, len(rows) - 1))
     field = data.draw(st.sampled_from(TEXT_FIELDS))
     value = data.draw(texts.filter(lambda text: text != getattr(rows[number], field)))
-    rows[number] = replace(rows[number], **{field: value})
+    edited: dict[str, Any] = {field: value}
+    rows[number] = replace(rows[number], **edited)
     assert problem(rows, head)
 
 

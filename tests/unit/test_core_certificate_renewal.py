@@ -11,7 +11,8 @@ from pathlib import Path
 import grpc
 import pytest
 from core_authority import Authority
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
+from health_stub import health_stub
 
 from alerthub import grpc_renewed_channel
 from alerthub.grpc import GrpcServer, certificate_channel, person_channel, serve
@@ -63,7 +64,7 @@ def copied(tls: TlsSettings, folder: Path) -> TlsSettings:
 async def answers(channel: grpc.aio.Channel) -> bool:
     async with channel:
         try:
-            await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
+            await health_stub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
         except grpc.aio.AioRpcError as error:
             return error.code() is not grpc.StatusCode.UNAVAILABLE
     return True
@@ -100,7 +101,7 @@ async def test_callers_are_held_against_the_authority_of_now(hub: Hub) -> None:
 async def test_an_open_connection_goes_on(hub: Hub) -> None:
     address = f"127.0.0.1:{hub.server.person_port}"
     async with person_channel(hub.first.folder / "ca.pem", address) as channel:
-        health = health_pb2_grpc.HealthStub(channel)
+        health = health_stub(channel)
         await health.Check(health_pb2.HealthCheckRequest(), timeout=5)
         hub.renew()
         await health.Check(health_pb2.HealthCheckRequest(), timeout=5)
@@ -137,7 +138,7 @@ async def test_a_caller_shows_its_renewed_certificate_on_its_next_call(
     monkeypatch.setattr(grpc_renewed_channel, "LOOKED_AT_EVERY_SECONDS", 0.0)
     files = copied(hub.first.issue("spiffe://alerthub/terminal/T1"), tmp_path / "caller")
     async with certificate_channel(files, f"127.0.0.1:{hub.server.grpc_port}") as channel:
-        health = health_pb2_grpc.HealthStub(channel)
+        health = health_stub(channel)
         await health.Check(health_pb2.HealthCheckRequest(), timeout=5)
 
         before = channel.newest()
@@ -159,7 +160,7 @@ async def test_a_callers_files_that_will_not_do_leave_its_connection_as_it_is(
     async with certificate_channel(files, f"127.0.0.1:{hub.server.grpc_port}") as channel:
         files.key_file.write_text("half a k", encoding="ascii")
 
-        await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
+        await health_stub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
 
 
 async def test_closing_a_caller_lets_go_of_the_connection_of_before_too(
@@ -169,7 +170,7 @@ async def test_closing_a_caller_lets_go_of_the_connection_of_before_too(
     monkeypatch.setattr(grpc_renewed_channel, "LOOKED_AT_EVERY_SECONDS", 0.0)
     files = copied(hub.first.issue("spiffe://alerthub/terminal/T1"), tmp_path / "caller")
     channel = certificate_channel(files, f"127.0.0.1:{hub.server.grpc_port}")
-    watched = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+    watched = health_stub(channel).Watch(health_pb2.HealthCheckRequest())
     await watched.read()
     copied(hub.first.issue("spiffe://alerthub/terminal/T1"), tmp_path / "caller")
     channel.newest()

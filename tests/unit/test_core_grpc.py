@@ -18,8 +18,9 @@ from core_grpc_hub import (
     list_resources,
     refusal,
 )
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from health_stub import health_stub
 
 from alerthub.api.v1 import (
     access_pb2,
@@ -232,7 +233,7 @@ async def test_a_message_above_the_limit_is_refused_whatever_the_client_is(hub: 
 
 
 async def test_health_is_for_anyone_and_follows_the_service(hub: Hub) -> None:
-    stub = health_pb2_grpc.HealthStub(hub.as_person())
+    stub = health_stub(hub.as_person())
     request = health_pb2.HealthCheckRequest(service="alerthub.api.v1.RegistryService")
     assert (await stub.Check(request, timeout=5)).status == health_pb2.HealthCheckResponse.SERVING
     await hub.server.set_serving(False)
@@ -242,8 +243,8 @@ async def test_health_is_for_anyone_and_follows_the_service(hub: Hub) -> None:
 @pytest.mark.parametrize("with_token", [True, False])
 async def test_reflection_is_for_persons_who_signed_in(hub: Hub, with_token: bool) -> None:
     channel = hub.as_person(hub.token(ROLE_REGISTRY_EDITOR) if with_token else "")
-    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-    call = stub.ServerReflectionInfo(
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)  # type: ignore[arg-type]  # it takes aio's too
+    call = stub.ServerReflectionInfo(  # type: ignore[operator]  # its types leave it open
         iter([reflection_pb2.ServerReflectionRequest(list_services="")]), timeout=5
     )
     if not with_token:

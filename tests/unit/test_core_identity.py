@@ -71,7 +71,7 @@ def signed(**changes: object) -> str:
 
 
 def unsigned() -> str:
-    return jwt.encode(claims(), None, algorithm="none")
+    return jwt.encode(claims(), "", algorithm="none")
 
 
 def signed_by_a_stranger() -> str:

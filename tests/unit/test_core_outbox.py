@@ -31,7 +31,7 @@ async def _acknowledged() -> None:
 async def test_each_keys_versions_are_sent_in_order_whatever_the_rows_are() -> None:
     producer = RecordingProducer()
     await send_in_order(
-        producer,  # type: ignore[arg-type]
+        producer,
         [Message("zones", "a", 2, b"2"), Message("zones", "b", 1, b"1"), Message("zones", "a", 1, b"1")],
     )
     assert [value for _, value, key in producer.sent if key == b"a"] == [b"1", b"2"]
@@ -49,7 +49,7 @@ class SlowProducer:
 
 async def test_sending_ends_only_with_the_brokers_acknowledgement() -> None:
     producer = SlowProducer()
-    sending = asyncio.create_task(send_in_order(producer, [Message("zones", "a", 1, b"1")]))  # type: ignore[arg-type]
+    sending = asyncio.create_task(send_in_order(producer, [Message("zones", "a", 1, b"1")]))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert not sending.done(), "a row would be deleted that the broker does not have"
@@ -61,7 +61,7 @@ async def test_what_the_broker_refuses_is_told() -> None:
     producer = SlowProducer()
     producer.acknowledgement.set_exception(KafkaConnectionError())
     with pytest.raises(KafkaConnectionError):
-        await send_in_order(producer, [Message("zones", "a", 1, b"1")])  # type: ignore[arg-type]
+        await send_in_order(producer, [Message("zones", "a", 1, b"1")])
 
 
 VERSIONS = st.dictionaries(st.sampled_from("abcde"), st.integers(1, 5))

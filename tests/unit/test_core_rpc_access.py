@@ -159,9 +159,11 @@ async def call(channel: grpc.aio.Channel, method: MethodDescriptor) -> grpc.Stat
         with suppress(asyncio.InvalidStateError):
             await call_object.done_writing()
     elif method.server_streaming:
-        call_object = channel.unary_stream(path)(b"", timeout=10)
+        unary_stream: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(path)
+        call_object = unary_stream(b"", timeout=10)
     else:
-        call_object = channel.unary_unary(path)(b"", timeout=10)
+        unary_unary: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
+        call_object = unary_unary(b"", timeout=10)
     return await call_object.code()  # type: ignore[no-any-return]
 
 

@@ -23,6 +23,7 @@ from passage_builders import CLONED_RULE
 
 from alerthub.api.v1.observation_pb2 import DeadLetter, Observation, ObservationBatch
 from alerthub.domain.versions import ACTIVATION_LEAD_MS
+from alerthub.tracing import Headers
 from services.correlator.application import build_application, build_table
 from services.correlator.checkpoint import Checkpoint
 from services.correlator.consumer import Budget
@@ -84,7 +85,7 @@ class Worker:
     def never(self, *_: object) -> asyncio.Future[object]:
         raise AssertionError
 
-    def put_aside(self, _: bytes, value: bytes) -> asyncio.Future[object]:
+    def put_aside(self, key: bytes, value: bytes, headers: Headers = (), /) -> asyncio.Future[object]:
         self.letters.append(DeadLetter.FromString(value))
         done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         done.set_result(None)
@@ -299,7 +300,7 @@ class Consumer:
 
 def test_a_full_budget_pauses_the_partition_until_half_of_it_is_free() -> None:
     budget, consumer = Budget(1_000_000), Consumer()
-    budget.consumer = consumer  # type: ignore[assignment] # the two calls that it makes
+    budget.consumer = consumer
     partition = TP("observations", 3)
 
     budget.take(partition, 600_000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ssl
+from typing import Any
 
 import pytest
 from core_authority import Authority
@@ -89,8 +90,9 @@ def test_a_secret_that_was_never_issued_admits_nobody() -> None:
         {"secret_sha256": b"x" * 32, "active_from_ms": 2**42},
     ],
 )
-def test_what_a_login_was_admitted_by_may_end(change: dict[str, object]) -> None:
-    known, told = Known(), []
+def test_what_a_login_was_admitted_by_may_end(change: dict[str, Any]) -> None:
+    known = Known()
+    told: list[str] = []
     login = known.logins.admit("camera-1", SECRET.encode(), b"")
     known.logins.on_change = told.append
     known.logins.apply("camera-1", device_record(version=2, **change))

@@ -60,7 +60,7 @@ def test_another_version_is_told_so(protocol: str, level: int) -> None:
 
 
 @given(
-    topic=st.text(st.characters(exclude_characters="#+\x00", exclude_categories=("Cs",)), min_size=1),
+    topic=st.text(st.characters(exclude_characters="#+\x00", exclude_categories=["Cs"]), min_size=1),
     payload=st.binary(max_size=300),
     quality=st.integers(0, 2),
     packet_id=st.integers(1, 65_535),

@@ -9,6 +9,7 @@ from correlator_builders import NOW, Entries, entry, knowledge, read, standing, 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerthub.api.v1.common_pb2 import IDENTIFIER_KIND_PLATE
 from alerthub.api.v1.observation_pb2 import (
     BlindedIdentifier,
     ClosedObservationBatch,
@@ -21,7 +22,10 @@ from alerthub.observation_batches import ReadBatch, WrittenBatch
 
 TOKENS = st.sampled_from([b"", token("listed"), token("another"), b"of another size"])
 IDENTIFIERS = st.lists(
-    st.lists(TOKENS, max_size=3).map(lambda tokens: BlindedIdentifier(kind=1, tokens=tokens)), max_size=3
+    st.lists(TOKENS, max_size=3).map(
+        lambda tokens: BlindedIdentifier(kind=IDENTIFIER_KIND_PLATE, tokens=tokens)
+    ),
+    max_size=3,
 )
 OBSERVATIONS = st.lists(
     st.builds(

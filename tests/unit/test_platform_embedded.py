@@ -127,7 +127,7 @@ def test_a_fetched_jar_with_other_bytes_is_refused_and_deleted(
     path = tmp_path / "maven" / "org" / "example" / "thing" / "1.0" / "thing-1.0.jar"
     monkeypatch.setattr(jars, "_fetch", lambda *_: path.write_bytes(b"tampered again"))
     with pytest.raises(Refuse, match="sha256"):
-        jars.class_path((jar,), cache=tmp_path, progress=[].append)
+        jars.class_path((jar,), cache=tmp_path, progress=lambda _: None)
     assert not path.exists()
 
 

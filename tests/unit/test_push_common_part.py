@@ -18,9 +18,7 @@ from services.push.opening import Opened
 
 PLATE = "冀A12345"
 PICTURE = b"\xff\xd8 a picture"
-OPENED = Opened(
-    b"r1", watchlist_pb2.OpenedDetails(identifier=PLATE, authority_contact="010-555"), PICTURE, ""
-)
+OPENED = Opened(b"r1", watchlist_pb2.OpenedDetails(identifier=PLATE, authority_contact="010-555"), PICTURE)
 
 
 def _assignment(unit_id: str, officer: str) -> alert_pb2.Assignment:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from correlator_builders import NOW, Event, Message, batch_value, read, run
 
+from alerthub.domain import correlation
 from alerthub.domain.correlation import Evaluation
-from services.correlator import handlers
+from alerthub.tracing import Headers
 from services.correlator.application import build_application, build_table
 from services.correlator.handlers import BatchHandler
 from services.correlator.outgoing import EventView, Outgoing
@@ -45,7 +46,7 @@ class Broker:
     def __init__(self) -> None:
         self.deliveries: list[asyncio.Future[object]] = []
 
-    def send(self, _: bytes, __: bytes) -> asyncio.Future[object]:
+    def send(self, key: bytes, value: bytes, headers: Headers = (), /) -> asyncio.Future[object]:
         self.deliveries.append(asyncio.get_running_loop().create_future())
         return self.deliveries[-1]
 
@@ -94,7 +95,7 @@ async def test_c3_a_batch_is_acknowledged_only_once_its_alerts_are_with_the_brok
 ) -> None:
     # given a batch that raises an alert
     raised = run(read("a", "listed")).raised
-    monkeypatch.setattr(handlers.correlation, "evaluate", lambda *_, **__: Evaluation(raised=raised))
+    monkeypatch.setattr(correlation, "evaluate", lambda *_, **__: Evaluation(raised=raised))
     event = Event(Message(0, batch_value(read("a", "listed"))))
 
     # when it is taken

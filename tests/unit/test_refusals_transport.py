@@ -42,7 +42,7 @@ def test_s2_a_call_without_exactly_one_certificate_is_nobodys(certificates: tupl
 async def test_s4_an_answer_to_a_device_is_never_taken_for_something_else(tmp_path: Path) -> None:
     one = await gateway(tmp_path)
     known = Authenticator(one.devices, RevocationList(), failures_per_minute=10, now_ms=one.clock)
-    transport = httpx.ASGITransport(app=build_app(one.settings, one.intake, known))  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app=build_app(one.settings, one.intake, known))
     async with httpx.AsyncClient(transport=transport, base_url="https://gateway") as sender:
         answer = await sender.get("/v1/nothing")
     assert answer.headers["x-content-type-options"] == "nosniff"

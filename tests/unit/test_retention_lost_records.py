@@ -17,8 +17,14 @@ from services.dispatch.consumer import RaisedConsumer, _Assigned, decode_alert
 
 
 def loss(**changed: Any) -> AlertRaised:
-    told = {"topic": "observations", "partition": 3, "committed": 10, "start": 17, "time_ms": 1_000} | changed
-    return lost_records.raised(**told)
+    told: dict[str, Any] = {
+        "topic": "observations",
+        "partition": 3,
+        "committed": 10,
+        "start": 17,
+        "time_ms": 1_000,
+    }
+    return lost_records.raised(**told | changed)
 
 
 def test_the_alert_says_how_many_records_were_lost_and_where() -> None:

@@ -22,7 +22,8 @@ MINUTE = 60_000
 
 def compared(reads: Sequence[Read], rule: Rule = CLONED_RULE) -> list[Pair]:
     """Every pair that fired while the reads came in this order."""
-    known, fired = Seen(), []
+    known = Seen()
+    fired: list[Pair] = []
     for read in reads:
         known, pairs = cloned_plate.evaluate(rule, known, read)
         fired.extend(pairs)

@@ -18,6 +18,7 @@ from correlator_builders import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerthub.api.v1.common_pb2 import AUTHENTICATION_CLASS_URL_TOKEN
 from alerthub.api.v1.observation_pb2 import Observation
 from alerthub.domain.correlation import Knowledge, evaluate, forget_what_is_over
 from alerthub.domain.partition_state import MAXIMUM_STAYS, PartitionState
@@ -179,7 +180,7 @@ def test_a_zone_or_rule_that_is_not_active_is_silent() -> None:
 def test_a_weakly_authenticated_device_never_sends_at_once() -> None:
     observations = seen(*range(0, 300, 60))
     for observation in observations:
-        observation.authentication_class = 3
+        observation.authentication_class = AUTHENTICATION_CLASS_URL_TOKEN
 
     assert apply(observations)[0].policy is DispatchPolicy.CONFIRM_FIRST
 

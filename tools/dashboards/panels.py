@@ -16,6 +16,7 @@ from grafana_foundation_sdk.models.common import (
 )
 from grafana_foundation_sdk.models.dashboard import Dashboard as BuiltDashboard
 from grafana_foundation_sdk.models.dashboard import (
+    DashboardLinkType,
     DataSourceRef,
     Threshold,
     ThresholdsMode,
@@ -133,7 +134,7 @@ class Page:
             .readonly()
             .link(
                 dashboard.DashboardLink("Alert Hub")
-                .type("dashboards")
+                .type(DashboardLinkType.DASHBOARDS)
                 .tags(["alerthub"])
                 .as_dropdown(True)
                 .keep_time(True)

@@ -32,7 +32,7 @@ async def browser(hub: RunningHub, town: Town) -> AsyncIterator[Browser]:
 async def closed_canaries(town: Town) -> list[Alert]:
     """The canary's alerts that have run their whole way."""
     statuses = [number for number in AlertStatus.values() if number]
-    request = ListAlertsRequest(statuses=statuses, page_size=500)  # type: ignore[arg-type]
+    request = ListAlertsRequest(statuses=statuses, page_size=500)
     listed = (await town.dispatch.ListAlerts(request, timeout=15)).alerts
     return [each for each in listed if each.category == CATEGORY and each.outcome == OUTCOME_FOUND]
 

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,8 +162,8 @@ async def _change_the_town(town: Town) -> None:
             message.ClearField(name)
     right.authorisation.device_ids.remove(BY_URL)
     camera.device_id = LATER_CAMERA
-    for name in ("authorisations", "secret_sha256"):
-        camera.ClearField(name)
+    camera.ClearField("authorisations")
+    camera.ClearField("secret_sha256")
     request = ApplyResourcesRequest(command_id=str(uuid.uuid4()), resources=[right, Resource(device=camera)])
     await called(town.registry.ApplyResources(request, timeout=15))
 
@@ -321,7 +322,7 @@ def test_c19_no_backup_opens_a_seal_of_two_hours_ago(drill: Drill, elsewhere: Hu
     now_ms = time.time_ns() // 1_000_000
     for folder in (drill.hub.folder, elsewhere):
         provider = FileKeyProvider(folder.keys)
-        opener = Opener(lambda key_id, keys=provider: keys.private_key(key_id, now_ms=now_ms))
+        opener = Opener(partial(provider.private_key, now_ms=now_ms))
         with pytest.raises(CannotOpenError):
             opener.open(drill.old_seal.sealed, drill.old_seal.key, b"observation")
 

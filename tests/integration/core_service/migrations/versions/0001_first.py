@@ -13,8 +13,8 @@ down_revision = None
 
 
 def upgrade() -> None:
-    create_outbox(op)
-    create_audit(op)
+    create_outbox(op)  # type: ignore[arg-type]  # a module with the functions of Operations
+    create_audit(op)  # type: ignore[arg-type]
     op.create_table(
         "thing",
         sa.Column("thing_id", sa.Text, nullable=False),
