@@ -100,7 +100,7 @@ test-unit: setup prometheus ## Passes the fast tests
 lint: setup $(BUF) ## Checks style, types, imports, the wire, the chart and known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	tools/check_types.sh
 	$(BIN)/lint-imports
 	$(BIN)/python tools/generate_protos.py --check
 	$(BIN)/python tools/generate_openapi.py --check
