@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from alerthub import kafka, kafka_administration
 from alerthub.embedded.infrastructure import Infrastructure
@@ -13,13 +13,21 @@ from alerthub.provision.database import DATABASE
 from alerthub.topics import TOPICS
 
 
-def begin_anew(infrastructure: Infrastructure, role: str, topics: Sequence[str]) -> None:
-    """Makes the role's schema and its topics again, empty."""
+def empty_schemas(infrastructure: Infrastructure, roles: Iterable[str]) -> None:
+    """Makes the roles' schemas again, with nothing in them."""
     infrastructure.postgres.execute(
-        f"SET client_min_messages = warning; DROP SCHEMA IF EXISTS {role} CASCADE;"
-        f" CREATE SCHEMA {role} AUTHORIZATION {role};",
+        "SET client_min_messages = warning;\n"
+        + "\n".join(
+            f"DROP SCHEMA IF EXISTS {role} CASCADE; CREATE SCHEMA {role} AUTHORIZATION {role};"
+            for role in roles
+        ),
         database=DATABASE,
     )
+
+
+def begin_anew(infrastructure: Infrastructure, role: str, topics: Sequence[str]) -> None:
+    """Makes the role's schema and its topics again, empty."""
+    empty_schemas(infrastructure, [role])
     admin = kafka.administrator(infrastructure.kafka_settings(ADMINISTRATOR))
     present = admin.list_topics(timeout=10).topics
     for future in admin.delete_topics([name for name in topics if name in present]).values():

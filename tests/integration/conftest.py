@@ -37,6 +37,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from begun_anew import empty_schemas
 from confluent_kafka import TopicPartition
 
 from alerthub import kafka
@@ -48,7 +49,7 @@ from alerthub.embedded.postgres_node import PostgresNode
 from alerthub.embedded.processes import free_ports
 from alerthub.provision import pki
 from alerthub.provision.broker import ADMINISTRATOR
-from alerthub.provision.database import DATABASE, ROLES
+from alerthub.provision.database import ROLES
 from alerthub.settings import KafkaSettings, PostgresSettings, TlsSettings
 from alerthub.topics import TOPICS
 
@@ -154,14 +155,7 @@ def fresh_topics(infrastructure: Infrastructure) -> None:
 
 @pytest.fixture
 def fresh_schemas(infrastructure: Infrastructure) -> None:
-    infrastructure.postgres.execute(
-        "SET client_min_messages = warning;\n"
-        + "\n".join(
-            f"DROP SCHEMA IF EXISTS {role} CASCADE; CREATE SCHEMA {role} AUTHORIZATION {role};"
-            for role in ROLES
-        ),
-        database=DATABASE,
-    )
+    empty_schemas(infrastructure, ROLES)
 
 
 @pytest.fixture

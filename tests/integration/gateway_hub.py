@@ -32,6 +32,7 @@ from alerthub.embedded.processes import free_ports
 from alerthub.provision.broker import ADMINISTRATOR
 from alerthub.settings import TlsSettings
 from alerthub.topics import TOPICS
+from services.watchlist.service import OWNED_TOPICS
 
 DAY_MS = 86_400_000
 DISTRICT = "Anci-1"
@@ -283,7 +284,7 @@ def running_gateway(
     ports = free_ports(9)
     watchlist_ports, gateway_ports, broker_ports = ports[:3], ports[3:7], ports[7:]
     try:
-        begin_anew(infrastructure, "watchlist", ["watchlist", "matching"])
+        begin_anew(infrastructure, "watchlist", OWNED_TOPICS)
         watchlist = Process(
             "services.watchlist",
             _environment(
