@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
-from confluent_kafka import TopicCollection
 from google.protobuf.message import DecodeError
 from opentelemetry.trace import SpanContext
 from prometheus_client import Counter
 
-from alerthub import kafka, loops
+from alerthub import kafka, kafka_positions, loops
 from alerthub.api.v1.alert_pb2 import AlertEvent
+from alerthub.domain.errors import Retry
 from alerthub.settings import KafkaSettings
 from alerthub.telemetry import logger
 from alerthub.tracing import context_of
@@ -149,7 +149,7 @@ class AlertEventTail:
                 await consumer.start()
                 await self._begin(consumer)
                 await self._follow(consumer)
-            except (KafkaError, OSError, TimeoutError, LookupError) as error:
+            except (KafkaError, Retry, OSError, TimeoutError, LookupError) as error:
                 log.warning("alert_events_tail_waits", error_type=type(error).__name__)
             finally:
                 await consumer.stop()
@@ -157,7 +157,7 @@ class AlertEventTail:
 
     async def _begin(self, consumer: AIOKafkaConsumer) -> None:
         # A consumer that subscribes to nothing knows no topic's partitions: the description says both.
-        topic_id, numbers = await asyncio.to_thread(self._describe_topic)
+        topic_id, numbers = await kafka_positions.describe(self._settings, TOPIC)
         partitions = [TopicPartition(TOPIC, number) for number in numbers]
         if not partitions:
             raise LookupError(TOPIC)
@@ -176,13 +176,6 @@ class AlertEventTail:
             consumer.seek(partition, start)
             self._positions[partition.partition] = self._oldest[partition.partition] = start
         self._topic_id = topic_id
-
-    def _describe_topic(self) -> tuple[str, list[int]]:
-        """The topic's id and its partitions."""
-        administrator = kafka.administrator(self._settings)
-        described = administrator.describe_topics(TopicCollection([TOPIC]), request_timeout=10)[TOPIC]
-        description = described.result(timeout=15)
-        return str(description.topic_id), [int(each.id) for each in description.partitions]
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         while True:

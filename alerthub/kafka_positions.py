@@ -1,16 +1,21 @@
 """Where Kafka's logs begin and end, and how far a consumer group has committed, asked of the broker and never
-of whoever consumes. Everything here blocks, for 15 s at most a question, and raises KafkaException or
+of whoever consumes. What is not a coroutine blocks, for 15 s at most a question, and raises KafkaException or
 TimeoutError.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
+
+from alerthub import kafka
+from alerthub.domain.errors import Retry
+from alerthub.settings import KafkaSettings
 
 TIMEOUT_SECONDS = 15.0
 _EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
@@ -25,6 +30,26 @@ _COORDINATOR_IS_SOUGHT = (
 
 Place = tuple[str, int]
 """Topic and partition."""
+
+
+async def describe(settings: KafkaSettings, topic: str) -> tuple[str, list[int]]:
+    """`topic_description`, asked over a connection of its own. Raises Retry."""
+
+    def ask() -> tuple[str, list[int]]:
+        with kafka.administrator(settings) as admin:
+            return topic_description(admin, topic)
+
+    try:
+        return await asyncio.to_thread(ask)
+    except (KafkaException, TimeoutError) as error:
+        raise Retry(f"Kafka did not describe the topic {topic}") from error
+
+
+def topic_description(admin: AdminClient, topic: str) -> tuple[str, list[int]]:
+    """The id that Kafka gave the topic when it was created, and its partitions."""
+    futures = admin.describe_topics(TopicCollection([topic]), request_timeout=TIMEOUT_SECONDS)
+    description = futures[topic].result(timeout=TIMEOUT_SECONDS)
+    return str(description.topic_id), [int(each.id) for each in description.partitions]
 
 
 def starts(admin: AdminClient, places: Sequence[Place]) -> dict[Place, int]:

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
-from confluent_kafka import TopicCollection
 from google.protobuf.message import DecodeError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from alerthub import kafka, loops, postgres
+from alerthub import kafka, kafka_positions, loops, postgres
 from alerthub.api.v1 import watchlist_pb2
 from alerthub.api.v1.common_pb2 import Bookmark
 from alerthub.domain import alert_life
@@ -233,7 +232,7 @@ class EntryTail:
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         # A consumer that subscribes to nothing knows no topic's partitions: the description says both.
-        topic_id, numbers = await asyncio.to_thread(self._describe_topic)
+        topic_id, numbers = await kafka_positions.describe(self._settings, TOPIC)
         self._partitions = [TopicPartition(TOPIC, number) for number in numbers]
         if not self._partitions:
             raise LookupError(TOPIC)
@@ -272,11 +271,3 @@ class EntryTail:
         except (DecodeError, UnicodeDecodeError):
             log.exception("watchlist_value_undecodable", offset=getattr(record, "offset", -1))
             return None
-
-    def _describe_topic(self) -> tuple[str, list[int]]:
-        """The topic's id and its partitions."""
-        # Held until the answer is there: a client that is collected ends its requests.
-        administrator = kafka.administrator(self._settings)
-        described = administrator.describe_topics(TopicCollection([TOPIC]), request_timeout=10)[TOPIC]
-        description = described.result(timeout=15)
-        return str(description.topic_id), [int(each.id) for each in description.partitions]

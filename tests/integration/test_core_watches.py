@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 from prometheus_client import REGISTRY
 
-from alerthub import kafka, postgres
+from alerthub import kafka, kafka_positions, postgres
 from alerthub.domain.errors import Retry
 from alerthub.embedded.kafka_node import KafkaNode
 from alerthub.embedded.processes import free_ports
@@ -85,6 +85,15 @@ async def test_a_kafka_that_does_not_answer_is_asked_again_later(
     nobody = kafka_settings("dispatch").model_copy(update={"bootstrap": f"127.0.0.1:{free_ports(1)[0]}"})
     with pytest.raises(Retry):
         await KafkaWatch(nobody, topics=(), groups={}).ask()
+
+
+async def test_a_topic_that_kafka_does_not_describe_is_asked_for_again_later(
+    kafka_settings: Callable[[str], KafkaSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alerthub.kafka_positions.TIMEOUT_SECONDS", 0.5)
+    nobody = kafka_settings("dispatch").model_copy(update={"bootstrap": f"127.0.0.1:{free_ports(1)[0]}"})
+    with pytest.raises(Retry):
+        await kafka_positions.describe(nobody, "alert-events")
 
 
 async def test_the_database_tells_a_service_of_itself(
