@@ -137,12 +137,18 @@ def consumer(
 
 
 def administrator(settings: KafkaSettings, **overrides: Any) -> AdminClient:
-    """librdkafka's administration client (aiokafka's has no access rules). It connects when first used."""
+    """librdkafka's administration client (aiokafka's has no access rules). It connects when first used.
+
+    A context manager, to be closed by whoever made it: its threads outlive the object for as long as anything
+    refers to it, and one that is there when the process ends can take it down (librdkafka's OpenSSL clears
+    up at exit without asking them).
+    """
     return AdminClient({**_librdkafka_options(settings), **overrides})
 
 
 def offsets_reader(settings: KafkaSettings, group: str) -> Consumer:
-    """librdkafka's consumer, to ask what the group has committed. It never joins the group.
+    """librdkafka's consumer, to ask what the group has committed. It never joins the group. To be closed like
+    `administrator`.
 
     Its administration client must not be asked: it takes the whole process with it while the group has no
     coordinator, as after a broker's start (librdkafka's issue 5040).

@@ -57,17 +57,17 @@ def admits(settings: KafkaSettings, password: str) -> bool:
         if error.code() == KafkaError._AUTHENTICATION:
             refused.append(error)
 
-    client = administrator(settings, **{"sasl.password": password, "error_cb": note})
-    deadline = time.monotonic() + _TIMEOUT_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            client.list_topics(timeout=0.5)
-        except KafkaException:
-            client.poll(0)
-            if refused:
-                return False
-        else:
-            return True
+    with administrator(settings, **{"sasl.password": password, "error_cb": note}) as client:
+        deadline = time.monotonic() + _TIMEOUT_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                client.list_topics(timeout=0.5)
+            except KafkaException:
+                client.poll(0)
+                if refused:
+                    return False
+            else:
+                return True
     raise Retry("Kafka did not answer whether it knows a user")
 
 

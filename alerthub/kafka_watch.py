@@ -13,12 +13,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import KafkaException
 from prometheus_client import Gauge
 
-from alerthub import kafka, kafka_positions, loops
+from alerthub import loops
 from alerthub.domain.errors import Retry
-from alerthub.kafka_positions import Place
+from alerthub.kafka_positions import KafkaPositions, Place
 from alerthub.settings import KafkaSettings
 from alerthub.topics import PERMISSIONS
 
@@ -75,16 +75,16 @@ class KafkaWatch:
         groups: Mapping[str, str],
         every_seconds: float = EVERY_SECONDS,
     ) -> None:
-        self._admin = kafka.administrator(settings)
+        self._settings = settings
         self._topics = frozenset(topics)
-        self._groups = {
-            group: (topic, kafka.offsets_reader(settings, group)) for group, topic in groups.items()
-        }
+        self._topic_of_group = dict(groups)
         self._every_seconds = every_seconds
+        self._positions: KafkaPositions | None = None
         self._task: asyncio.Task[None] | None = None
         self._answered_at = time.monotonic()
 
     async def start(self) -> None:
+        self._positions = KafkaPositions(self._settings, self._topic_of_group)
         self._answered_at = time.monotonic()
         _answered_age.set_function(lambda: time.monotonic() - self._answered_at)
         self._task = loops.begin(
@@ -95,12 +95,16 @@ class KafkaWatch:
 
     async def stop(self) -> None:
         await loops.end(self._task)
+        if self._positions is not None:
+            await asyncio.to_thread(self._positions.close)
 
     async def ask(self) -> Standing:
-        """Asks once and tells Prometheus. Raises Retry where Kafka does not answer."""
+        """Asks once and tells Prometheus. Raises Retry where Kafka is silent, RuntimeError before `start`."""
+        if self._positions is None:
+            raise RuntimeError("the watch was not started")
         began = time.monotonic()
         try:
-            standing = await asyncio.to_thread(self._standing)
+            standing = await asyncio.to_thread(self._standing, self._positions)
         except (KafkaException, TimeoutError) as error:
             raise Retry("Kafka does not say where it stands") from error
         self._answered_at = time.monotonic()
@@ -108,8 +112,8 @@ class KafkaWatch:
         _tell(standing)
         return standing
 
-    def _standing(self) -> Standing:
-        described = self._admin.list_topics(timeout=kafka_positions.TIMEOUT_SECONDS)
+    def _standing(self, positions: KafkaPositions) -> Standing:
+        described = positions.cluster()
         known = {
             name: list(topic.partitions.values())
             for name, topic in described.topics.items()
@@ -117,8 +121,8 @@ class KafkaWatch:
         }
         # A partition without a leader cannot say where its log is.
         places = [(name, one.id) for name, ones in known.items() for one in ones if one.leader >= 0]
-        starts = kafka_positions.starts(self._admin, places)
-        ends = kafka_positions.ends(self._admin, places)
+        starts = positions.starts(places)
+        ends = positions.ends(places)
         return Standing(
             brokers=len(described.brokers),
             partitions={name: len(ones) for name, ones in known.items()},
@@ -130,17 +134,21 @@ class KafkaWatch:
             starts=_by_topic(starts),
             lags={
                 (group, topic): _records_behind(
-                    reader, [place for place in places if place[0] == topic], starts, ends
+                    positions, group, [place for place in places if place[0] == topic], starts, ends
                 )
-                for group, (topic, reader) in self._groups.items()
+                for group, topic in self._topic_of_group.items()
             },
         )
 
 
 def _records_behind(
-    reader: Consumer, places: list[Place], starts: Mapping[Place, int], ends: Mapping[Place, int]
+    positions: KafkaPositions,
+    group: str,
+    places: list[Place],
+    starts: Mapping[Place, int],
+    ends: Mapping[Place, int],
 ) -> int:
-    committed = kafka_positions.committed(reader, places)
+    committed = positions.committed(group, places)
     return sum(max(0, ends[place] - committed.get(place, starts[place])) for place in places)
 
 

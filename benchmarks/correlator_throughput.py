@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin._listoffsets import OffsetSpec
+from confluent_kafka import Producer
 from confluent_kafka.cimpl import NewTopic
 
 from alerthub import kafka
 from alerthub.embedded.folder import HubFolder
 from alerthub.embedded.infrastructure import Infrastructure
+from alerthub.kafka_positions import KafkaPositions
 from alerthub.settings import KafkaSettings, TraceSettings
 from alerthub.tracing import headers_of, new_context
 from benchmarks import _correlator_load as load
@@ -175,49 +175,46 @@ def _met(yes: bool) -> str:
 
 
 def _create(settings: KafkaSettings, topic: str) -> None:
-    admin = kafka.administrator(settings)
-    created = admin.create_topics([NewTopic(topic, num_partitions=load.PARTITIONS, replication_factor=1)])
-    created[topic].result(timeout=30)
+    with kafka.administrator(settings) as admin:
+        created = admin.create_topics([NewTopic(topic, num_partitions=load.PARTITIONS, replication_factor=1)])
+        created[topic].result(timeout=30)
 
 
 def _ends(settings: KafkaSettings, topic: str) -> list[int]:
-    asked = [TopicPartition(topic, number) for number in range(load.PARTITIONS)]
-    latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-    admin = kafka.administrator(settings)
-    futures = admin.list_offsets(dict.fromkeys(asked, latest))
-    ends = {partition.partition: future.result(timeout=30).offset for partition, future in futures.items()}
-    return [ends[number] for number in range(load.PARTITIONS)]
+    places = [(topic, number) for number in range(load.PARTITIONS)]
+    with KafkaPositions(settings) as positions:
+        ends = positions.ends(places)
+    return [ends[place] for place in places]
 
 
 def _produce(
     settings: KafkaSettings, topic: str, values: Iterable[tuple[int, bytes]], *, traced: bool = False
 ) -> None:
     chance = random.Random(1)  # noqa: S311 - a load is to be the same each time
-    producer = Producer(
-        {
-            "bootstrap.servers": settings.bootstrap,
-            "security.protocol": "SASL_PLAINTEXT",
-            "sasl.mechanism": "SCRAM-SHA-256",
-            "sasl.username": settings.username,
-            "sasl.password": settings.password(),
-            "enable.idempotence": True,
-            "message.max.bytes": 2 * 1_024 * 1_024,
-            "queue.buffering.max.kbytes": 64 * 1_024,
-        }
-    )
-    for partition, value in values:
-        headers: list[tuple[str, str | bytes | None]] = []
-        if traced and chance.random() < BATCH_RATIO:
-            headers.extend(headers_of(new_context()))
-        while True:
-            try:
-                producer.produce(topic, value, partition=partition, headers=headers)
-            except BufferError:
-                producer.poll(0.1)
-            else:
-                break
-    if producer.flush(120):
-        raise TimeoutError("Kafka did not take the load")
+    options = {
+        "bootstrap.servers": settings.bootstrap,
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "SCRAM-SHA-256",
+        "sasl.username": settings.username,
+        "sasl.password": settings.password(),
+        "enable.idempotence": True,
+        "message.max.bytes": 2 * 1_024 * 1_024,
+        "queue.buffering.max.kbytes": 64 * 1_024,
+    }
+    with Producer(options) as producer:
+        for partition, value in values:
+            headers: list[tuple[str, str | bytes | None]] = []
+            if traced and chance.random() < BATCH_RATIO:
+                headers.extend(headers_of(new_context()))
+            while True:
+                try:
+                    producer.produce(topic, value, partition=partition, headers=headers)
+                except BufferError:
+                    producer.poll(0.1)
+                else:
+                    break
+        if producer.flush(120):
+            raise TimeoutError("Kafka did not take the load")
     time.sleep(0.1)
 
 

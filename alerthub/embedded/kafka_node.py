@@ -190,7 +190,8 @@ class KafkaNode:
         if not processes.is_listening(self._port):
             return False
         try:
-            kafka.administrator(self.settings(ADMINISTRATOR)).list_topics(timeout=3)
+            with kafka.administrator(self.settings(ADMINISTRATOR)) as admin:
+                admin.list_topics(timeout=3)
         except KafkaException:
             return False
         return True

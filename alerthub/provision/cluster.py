@@ -26,17 +26,17 @@ def ensure_cluster(
     Runs again without effect. Raises Retry when Kafka does not answer, Refuse for a topic with another number
     of partitions than the table's.
     """
-    admin = kafka.administrator(administrator)
-    added_users = kafka_administration.add_users(admin, passwords)
-    changes = [_change(f"user {name}", "added") for name in added_users]
-    if replace_passwords:
-        known = {name: password for name, password in passwords.items() if name not in added_users}
-        changes += _replace_passwords(admin, administrator, known)
-    changes += [
-        _change(f"topic {name}", "made as the table says")
-        for name in kafka_administration.create_topics(admin, table)
-    ]
-    added, removed = kafka_administration.apply_permissions(admin, permissions)
+    with kafka.administrator(administrator) as admin:
+        added_users = kafka_administration.add_users(admin, passwords)
+        changes = [_change(f"user {name}", "added") for name in added_users]
+        if replace_passwords:
+            known = {name: password for name, password in passwords.items() if name not in added_users}
+            changes += _replace_passwords(admin, administrator, known)
+        changes += [
+            _change(f"topic {name}", "made as the table says")
+            for name in kafka_administration.create_topics(admin, table)
+        ]
+        added, removed = kafka_administration.apply_permissions(admin, permissions)
     if added:
         changes.append(_change(f"{added} access rules", "added"))
     if removed:

@@ -10,13 +10,11 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka import KafkaException
 
-from alerthub import kafka, kafka_positions
 from alerthub.domain.errors import Retry
+from alerthub.kafka_positions import KafkaPositions
 from alerthub.settings import KafkaSettings
-
-_TIMEOUT_SECONDS = kafka_positions.TIMEOUT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +30,9 @@ class Positions:
     """Questions about one topic and one group."""
 
     def __init__(self, settings: KafkaSettings, *, topic: str, group: str) -> None:
-        self._admin = kafka.administrator(settings)
-        self._reader = kafka.offsets_reader(settings, group)
+        self._positions = KafkaPositions(settings, [group])
         self._topic = topic
+        self._group = group
         self.partition_count = 0
         """Of the topic; 0 before `topic_id` was asked."""
 
@@ -46,23 +44,24 @@ class Positions:
         """Where the partitions stand. Raises Retry."""
         return await asyncio.to_thread(self._read, list(partitions))
 
+    async def aclose(self) -> None:
+        """Ends the connections, after the question that is on its way; nothing can be asked afterwards."""
+        await asyncio.to_thread(self._positions.close)
+
     def _topic_id(self) -> bytes:
         try:
-            futures = self._admin.describe_topics(
-                TopicCollection([self._topic]), request_timeout=_TIMEOUT_SECONDS
-            )
-            described = futures[self._topic].result(timeout=_TIMEOUT_SECONDS)
+            topic_id, partitions = self._positions.describe(self._topic)
         except (KafkaException, TimeoutError) as error:
             raise Retry(f"Kafka did not describe the topic {self._topic}") from error
-        self.partition_count = len(described.partitions)
-        return str(described.topic_id).encode()
+        self.partition_count = len(partitions)
+        return topic_id.encode()
 
     def _read(self, partitions: list[int]) -> dict[int, Position]:
         places = [(self._topic, partition) for partition in partitions]
         try:
-            starts = kafka_positions.starts(self._admin, places)
-            ends = kafka_positions.ends(self._admin, places)
-            committed = kafka_positions.committed(self._reader, places)
+            starts = self._positions.starts(places)
+            ends = self._positions.ends(places)
+            committed = self._positions.committed(self._group, places)
         except (KafkaException, TimeoutError) as error:
             raise Retry(f"Kafka did not say where the partitions of {self._topic} stand") from error
         return {place[1]: Position(starts[place], ends[place], committed.get(place)) for place in places}

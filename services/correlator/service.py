@@ -373,10 +373,13 @@ class Service:
         """Writes down what was applied, then leaves the group."""
         self._stopping = True
         await loops.end(*self._tasks)
-        await self.kafka_watch.stop()
         if self._parts.failure is None and self.working.open:
             await self._last_checkpoint()
         await self.application.stop()
+        # Each waits for a question that is on its way, which a silent Kafka makes long.
+        await asyncio.gather(
+            self.positions.aclose(), self.passage_positions.aclose(), self.kafka_watch.stop()
+        )
         await self.replicas.stop()
         if self._traces is not None:
             await self._traces.stop()

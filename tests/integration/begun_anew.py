@@ -28,12 +28,12 @@ def empty_schemas(infrastructure: Infrastructure, roles: Iterable[str]) -> None:
 def begin_anew(infrastructure: Infrastructure, role: str, topics: Sequence[str]) -> None:
     """Makes the role's schema and its topics again, empty."""
     empty_schemas(infrastructure, [role])
-    admin = kafka.administrator(infrastructure.kafka_settings(ADMINISTRATOR))
-    present = admin.list_topics(timeout=10).topics
-    for future in admin.delete_topics([name for name in topics if name in present]).values():
-        future.result(timeout=30)
-    deadline = time.monotonic() + 20
-    while set(topics) & set(admin.list_topics(timeout=10).topics):
-        assert time.monotonic() < deadline, "the topics are still there"
-        time.sleep(0.05)
-    kafka_administration.create_topics(admin, TOPICS)
+    with kafka.administrator(infrastructure.kafka_settings(ADMINISTRATOR)) as admin:
+        present = admin.list_topics(timeout=10).topics
+        for future in admin.delete_topics([name for name in topics if name in present]).values():
+            future.result(timeout=30)
+        deadline = time.monotonic() + 20
+        while set(topics) & set(admin.list_topics(timeout=10).topics):
+            assert time.monotonic() < deadline, "the topics are still there"
+            time.sleep(0.05)
+        kafka_administration.create_topics(admin, TOPICS)

@@ -24,6 +24,7 @@ Consumers of
   owner's prefix.
 - `fresh_schemas`: drops and makes the schemas of all roles again: run your migrations after it.
 - `unique(prefix)`: a name that no other test has.
+- of itself: a test fails that leaves a client of librdkafka.
 - `free_port()`: a port of the loopback that nobody uses.
 - `kafka_broker`, `postgres_server`: `.kill()` is kill -9, `.launch()` brings it back and returns when it
 answers. Whatever
@@ -34,6 +35,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -121,6 +123,17 @@ def service_environment(infrastructure: Infrastructure) -> Callable[..., dict[st
     return environment
 
 
+@pytest.fixture(autouse=True)
+def no_client_of_librdkafka_is_left() -> Iterator[None]:
+    """Whoever makes one closes it: one that is there when a process ends can take it down."""
+    yield
+    names = []
+    for path in Path("/proc/self/task").glob("*/comm"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # of a thread that has just ended
+            names.append(path.read_text().strip())
+    assert [name for name in names if name.startswith("rdk:")] == []
+
+
 @pytest.fixture
 def unique() -> Callable[[str], str]:
     return lambda prefix: f"{prefix}-{uuid.uuid4().hex[:12]}"
@@ -141,7 +154,6 @@ def free_port() -> Callable[[], int]:
 
 @pytest.fixture
 def fresh_topics(infrastructure: Infrastructure) -> None:
-    admin = kafka.administrator(infrastructure.kafka_settings(ADMINISTRATOR))
     everything = [
         TopicPartition(topic.name, partition, -1)  # -1: up to the end
         for topic in TOPICS.values()
@@ -149,8 +161,9 @@ def fresh_topics(infrastructure: Infrastructure) -> None:
         if "delete" in topic.cleanup.value
         for partition in range(topic.partitions)
     ]
-    for future in admin.delete_records(everything).values():
-        future.result(timeout=30)
+    with kafka.administrator(infrastructure.kafka_settings(ADMINISTRATOR)) as admin:
+        for future in admin.delete_records(everything).values():
+            future.result(timeout=30)
 
 
 @pytest.fixture

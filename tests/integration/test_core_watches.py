@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 
 import pytest
 from aiokafka import TopicPartition
@@ -20,6 +21,18 @@ from alerthub.settings import KafkaSettings, PostgresSettings
 from alerthub.topics import TOPICS
 
 GROUP = "dispatch-watched"
+
+
+@asynccontextmanager
+async def watching(
+    settings: KafkaSettings, topics: Iterable[str], groups: Mapping[str, str]
+) -> AsyncIterator[KafkaWatch]:
+    watch = KafkaWatch(settings, topics=topics, groups=groups)
+    await watch.start()
+    try:
+        yield watch
+    finally:
+        await watch.stop()
 
 
 async def test_a_group_lags_by_what_it_has_not_committed(
@@ -39,8 +52,8 @@ async def test_a_group_lags_by_what_it_has_not_committed(
     await consumer.stop()
 
     # when Kafka is asked with the rights that dispatch has
-    watch = KafkaWatch(kafka_settings("dispatch"), topics=topics_of("dispatch"), groups={GROUP: "calls"})
-    standing = await watch.ask()
+    async with watching(kafka_settings("dispatch"), topics_of("dispatch"), {GROUP: "calls"}) as watch:
+        standing = await watch.ask()
 
     # then the lag is told, and every topic that dispatch may read or write
     assert standing.lags == {(GROUP, "calls"): 2}
@@ -59,10 +72,12 @@ async def test_a_group_can_be_asked_for_while_its_coordinator_is_sought(
     kafka_broker.kill()
     kafka_broker.launch()
     group = unique("dispatch")
-    watch = KafkaWatch(kafka_settings("dispatch"), topics=topics_of("dispatch"), groups={group: "calls"})
 
     # when it is asked at once, then Kafka answers, or asks to be asked again; and in the end it answers
-    async with asyncio.timeout(60):
+    async with (
+        watching(kafka_settings("dispatch"), topics_of("dispatch"), {group: "calls"}) as watch,
+        asyncio.timeout(60),
+    ):
         while True:
             try:
                 standing = await watch.ask()
@@ -83,8 +98,9 @@ async def test_a_kafka_that_does_not_answer_is_asked_again_later(
 ) -> None:
     monkeypatch.setattr("alerthub.kafka_positions.TIMEOUT_SECONDS", 0.5)
     nobody = kafka_settings("dispatch").model_copy(update={"bootstrap": f"127.0.0.1:{free_ports(1)[0]}"})
-    with pytest.raises(Retry):
-        await KafkaWatch(nobody, topics=(), groups={}).ask()
+    async with watching(nobody, topics=(), groups={}) as watch:
+        with pytest.raises(Retry):
+            await watch.ask()
 
 
 async def test_a_topic_that_kafka_does_not_describe_is_asked_for_again_later(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -125,13 +126,13 @@ async def ledger_of(correlators: list[Correlator]) -> dict[str, int]:
 
 async def nothing_is_left(settings: KafkaSettings) -> None:
     """Returns once all that was sent before is applied and acknowledged, also what other tests left."""
-    positions = Positions(settings, topic=OBSERVATIONS, group=APPLICATION_ID)
+    async with aclosing(Positions(settings, topic=OBSERVATIONS, group=APPLICATION_ID)) as positions:
 
-    async def acknowledged() -> bool:
-        found = await positions.read(range(PARTITIONS))
-        return all((one.committed or 0) >= one.end for one in found.values())
+        async def acknowledged() -> bool:
+            found = await positions.read(range(PARTITIONS))
+            return all((one.committed or 0) >= one.end for one in found.values())
 
-    await until(acknowledged)
+        await until(acknowledged)
 
 
 async def complete(correlators: list[Correlator], received: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -96,13 +97,13 @@ async def city(kafka: Kafka, unique: Callable[[str], str]) -> AsyncIterator[TwoD
 async def all_applied(settings: KafkaSettings) -> None:
     """Returns once every batch, and then every passage that one of them sent, is acknowledged."""
     for topic in (OBSERVATIONS, PASSAGES):
-        positions = Positions(settings, topic=topic, group=APPLICATION_ID)
+        async with aclosing(Positions(settings, topic=topic, group=APPLICATION_ID)) as positions:
 
-        async def acknowledged(positions: Positions = positions) -> bool:
-            found = await positions.read(range(PARTITIONS))
-            return all((one.committed or 0) >= one.end for one in found.values() if one.end > one.start)
+            async def acknowledged(positions: Positions = positions) -> bool:
+                found = await positions.read(range(PARTITIONS))
+                return all((one.committed or 0) >= one.end for one in found.values() if one.end > one.start)
 
-        await until(acknowledged)
+            await until(acknowledged)
 
 
 async def counted(correlators: list[Correlator], result: str) -> int:

@@ -256,9 +256,9 @@ async def test_batches_that_kafka_forgot_are_told(kafka_settings: Settings, kafk
     # given an outage for longer than the retention of observations
     for _ in range(3):
         end = await kafka.observe(city.partition, batch_of([])) + 1
-    admin = administrator(kafka_settings("admin"))
-    forgotten = admin.delete_records([TopicPartition("observations", city.partition, end)])
-    await asyncio.to_thread(next(iter(forgotten.values())).result)
+    with administrator(kafka_settings("admin")) as admin:
+        forgotten = admin.delete_records([TopicPartition("observations", city.partition, end)])
+        await asyncio.to_thread(next(iter(forgotten.values())).result)
 
     async with kafka.reader("admin", "dead-letter") as letters, correlator(kafka_settings) as service:
         # then whoever starts tells how many are lost, and goes on

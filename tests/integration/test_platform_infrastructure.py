@@ -49,10 +49,10 @@ def outcomes_of_writing(settings: KafkaSettings) -> dict[str, str]:
         assert topic is not None
         outcomes[topic] = "accepted" if error is None else error.name()
 
-    producer = confluent_kafka.Producer({**client_options(settings), "message.timeout.ms": "10000"})
-    for topic in TOPICS:
-        producer.produce(topic, b"tried", key=b"tried", partition=0, on_delivery=delivered)
-    producer.flush(20)
+    with confluent_kafka.Producer({**client_options(settings), "message.timeout.ms": "10000"}) as producer:
+        for topic in TOPICS:
+            producer.produce(topic, b"tried", key=b"tried", partition=0, on_delivery=delivered)
+        producer.flush(20)
     return outcomes
 
 
@@ -156,14 +156,15 @@ async def test_a_record_that_kafka_acknowledged_survives_kill_minus_nine(
 def test_creating_the_topics_again_changes_nothing(
     kafka_settings: Callable[[str], KafkaSettings],
 ) -> None:
-    admin = kafka.administrator(kafka_settings("admin"))
-    assert kafka_administration.create_topics(admin, TOPICS) == []
+    with kafka.administrator(kafka_settings("admin")) as admin:
+        assert kafka_administration.create_topics(admin, TOPICS) == []
 
 
 def test_kafka_has_the_topics_of_the_table_and_no_other(
     kafka_settings: Callable[[str], KafkaSettings],
 ) -> None:
-    topics = kafka.administrator(kafka_settings("admin")).list_topics(timeout=10).topics
+    with kafka.administrator(kafka_settings("admin")) as admin:
+        topics = admin.list_topics(timeout=10).topics
     # Kafka's own topic of committed offsets appears with the first consumer group.
     assert topics.keys() - {"__consumer_offsets"} == TOPICS.keys()
 
@@ -172,50 +173,50 @@ def test_nobody_can_create_a_topic_by_writing_to_it(
     kafka_settings: Callable[[str], KafkaSettings], unique: Callable[[str], str]
 ) -> None:
     outcomes: list[confluent_kafka.KafkaError | None] = []
-    producer = confluent_kafka.Producer(
-        {**client_options(kafka_settings("admin")), "message.timeout.ms": "3000"}
-    )
-    producer.produce(unique("invented"), b"tried", on_delivery=lambda error, _: outcomes.append(error))
-    producer.flush(10)
+    options = {**client_options(kafka_settings("admin")), "message.timeout.ms": "3000"}
+    with confluent_kafka.Producer(options) as producer:
+        producer.produce(unique("invented"), b"tried", on_delivery=lambda error, _: outcomes.append(error))
+        producer.flush(10)
     assert [error is not None for error in outcomes] == [True]
 
 
 def test_applying_the_permissions_again_changes_nothing(
     kafka_settings: Callable[[str], KafkaSettings],
 ) -> None:
-    admin = kafka.administrator(kafka_settings("admin"))
-    assert kafka_administration.apply_permissions(admin, PERMISSIONS) == (0, 0)
+    with kafka.administrator(kafka_settings("admin")) as admin:
+        assert kafka_administration.apply_permissions(admin, PERMISSIONS) == (0, 0)
 
 
 def test_an_access_rule_that_is_not_in_the_table_is_removed(
     kafka_settings: Callable[[str], KafkaSettings],
 ) -> None:
-    admin = kafka.administrator(kafka_settings("admin"))
     table = tuple(permission for permission in PERMISSIONS if permission.principal != "console")
     surplus = len(kafka_administration.access_rules(PERMISSIONS) - kafka_administration.access_rules(table))
-    try:
-        # The console's only rule opens a topic of the table.
-        assert kafka_administration.apply_permissions(admin, table) == (0, surplus)
-    finally:
-        assert kafka_administration.apply_permissions(admin, PERMISSIONS) == (surplus, 0)
+    with kafka.administrator(kafka_settings("admin")) as admin:
+        try:
+            # The console's only rule opens a topic of the table.
+            assert kafka_administration.apply_permissions(admin, table) == (0, surplus)
+        finally:
+            assert kafka_administration.apply_permissions(admin, PERMISSIONS) == (surplus, 0)
 
 
 def test_a_folder_of_an_older_version_gets_the_users_that_came_since(
     kafka_settings: Callable[[str], KafkaSettings], unique: Callable[[str], str], tmp_path: Path
 ) -> None:
-    admin = kafka.administrator(kafka_settings("admin"))
     newcomer, password_file = unique("newcomer"), tmp_path / "password"
     password_file.write_text("a-long-random-password")
     passwords = {newcomer: "a-long-random-password", "gateway": "not the gateway's"}
-    assert kafka_administration.add_users(admin, passwords) == [newcomer]
-    assert kafka_administration.add_users(admin, passwords) == []
+    with kafka.administrator(kafka_settings("admin")) as admin:
+        assert kafka_administration.add_users(admin, passwords) == [newcomer]
+        assert kafka_administration.add_users(admin, passwords) == []
     known = kafka_settings("gateway")
     for settings in (
         known,
         known.model_copy(update={"username": newcomer, "password_file": password_file}),
     ):
         # Kafka answers nobody who has no user or another password; without rules there is no topic to see.
-        assert kafka.administrator(settings).list_topics(timeout=10).brokers
+        with kafka.administrator(settings) as client:
+            assert client.list_topics(timeout=10).brokers
 
 
 async def connect(settings: PostgresSettings, password: str | None = None) -> asyncpg.Connection:

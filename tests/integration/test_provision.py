@@ -100,9 +100,8 @@ def test_a_kafka_user_with_another_password_gets_that_of_its_file(
     provision: Provision, kafka_settings: Callable[[str], KafkaSettings]
 ) -> None:
     gateway = kafka_settings("gateway")
-    kafka_administration.set_passwords(
-        kafka.administrator(kafka_settings(ADMINISTRATOR)), {"gateway": "another-long-one"}
-    )
+    with kafka.administrator(kafka_settings(ADMINISTRATOR)) as admin:
+        kafka_administration.set_passwords(admin, {"gateway": "another-long-one"})
     assert not kafka_administration.admits(gateway, gateway.password())
 
     assert provision() == (

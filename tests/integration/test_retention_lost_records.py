@@ -27,9 +27,9 @@ from alerthub.api.v1 import alert_pb2
 
 async def delete_before(kafka_settings: Settings, topic: str, partition: int, offset: int) -> None:
     """What an outage for longer than the retention does."""
-    admin = kafka_clients.administrator(kafka_settings("admin"))
-    [deleted] = admin.delete_records([TopicPartition(topic, partition, offset)]).values()
-    await asyncio.to_thread(deleted.result, 30)
+    with kafka_clients.administrator(kafka_settings("admin")) as admin:
+        [deleted] = admin.delete_records([TopicPartition(topic, partition, offset)]).values()
+        await asyncio.to_thread(deleted.result, 30)
 
 
 async def test_batches_that_kafka_forgot_are_told_to_the_office(

@@ -27,8 +27,9 @@ Settings = Callable[[str], KafkaSettings]
 @pytest.fixture(scope="module")
 def configured(kafka_settings: Settings) -> dict[str, dict[str, str]]:
     """What the broker holds for each topic."""
-    admin = kafka.administrator(kafka_settings("admin"))
-    return {name: settings_of(admin, name) for name in admin.list_topics(timeout=10).topics if name in TOPICS}
+    with kafka.administrator(kafka_settings("admin")) as admin:
+        names = [name for name in admin.list_topics(timeout=10).topics if name in TOPICS]
+        return {name: settings_of(admin, name) for name in names}
 
 
 def settings_of(admin: AdminClient, topic: str) -> dict[str, str]:
@@ -66,11 +67,11 @@ def short_lived(kafka_settings: Settings, unique: Callable[[str], str]) -> Itera
         TOPICS["observations"], name=name, partitions=1, retention_ms=6_000, segment_ms=1_000
     )
     assert specification.cleanup is Cleanup.DELETE
-    admin = kafka.administrator(kafka_settings("admin"))
-    kafka_administration.create_topics(admin, {name: specification})
-    yield name
-    for future in admin.delete_topics([name]).values():
-        future.result(timeout=30)
+    with kafka.administrator(kafka_settings("admin")) as admin:
+        kafka_administration.create_topics(admin, {name: specification})
+        yield name
+        for future in admin.delete_topics([name]).values():
+            future.result(timeout=30)
 
 
 async def test_a_streaming_topic_that_nobody_writes_to_any_more_leaves_no_byte(
@@ -92,8 +93,8 @@ async def test_a_streaming_topic_that_nobody_writes_to_any_more_leaves_no_byte(
             await asyncio.sleep(0.5)
 
     # then the topic is there, and no file of the broker holds the record
-    admin = kafka.administrator(kafka_settings("admin"))
-    assert short_lived in admin.list_topics(timeout=10).topics
+    with kafka.administrator(kafka_settings("admin")) as admin:
+        assert short_lived in admin.list_topics(timeout=10).topics
 
 
 def files_with(content: bytes, broker: KafkaNode) -> list[str]:

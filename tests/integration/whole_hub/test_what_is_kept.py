@@ -81,7 +81,8 @@ async def test_no_log_holds_a_token_s5(town: Town, patrol: Patrol) -> None:
 
 
 def test_kafka_holds_no_topic_that_is_not_in_the_table(hub: RunningHub) -> None:
-    present = set(kafka.administrator(_kafka_as(hub, "admin")).list_topics(timeout=10).topics)
+    with kafka.administrator(_kafka_as(hub, "admin")) as admin:
+        present = set(admin.list_topics(timeout=10).topics)
 
     assert {name for name in present if not name.startswith("__")} == set(TOPICS)
 
