@@ -62,7 +62,7 @@ def upgrade():
         op.execute(f"ALTER TABLE {{name}} ADD COLUMN of_the_next_release text NOT NULL DEFAULT ''")
 """
 """It adds what this release does not know to every table."""
-THIS = ("-m", "services.dispatch")
+THIS_RELEASE = ("-m", "services.dispatch")
 
 Value = TypeVar("Value")
 
@@ -216,7 +216,7 @@ async def test_dispatches_replaced_one_by_one_and_back_lose_nothing_and_double_n
     sending = asyncio.create_task(stream.run(ended))
     first, second = both
     for each in both:
-        each.start(THIS)
+        each.start(THIS_RELEASE)
     for each in both:
         await working(each)
 
@@ -240,13 +240,13 @@ async def test_dispatches_replaced_one_by_one_and_back_lose_nothing_and_double_n
 
     # and the second dies, is started again, and both go on
     second.kill()
-    second.start(THIS)
+    second.start(THIS_RELEASE)
     await working(second)
     found = RecordOutcome(**of_unit, outcome=alert_pb2.OUTCOME_FOUND)
     assert await persons.answers(second, car, record_outcome=found) == DONE
 
     # and the second is replaced too, and the first goes back
-    for one, program in ((second, the_next), (first, THIS)):
+    for one, program in ((second, the_next), (first, THIS_RELEASE)):
         one.stop()
         one.start(program)
         await working(one)
