@@ -190,7 +190,10 @@ class TerminalProgram(App[None]):
                 await self._connecting
 
     def take(self, event: TerminalEvent) -> None:
-        """Shows one event of the client."""
+        """Shows one event of the client; nothing while the program ends, when there is nothing to show it
+        on."""
+        if not self.is_running:
+            return
         match event:
             case LinkChanged(link=(Link.CONFIRMED | Link.UNCONFIRMED) as standing):
                 self._standing = standing
@@ -256,6 +259,8 @@ class TerminalProgram(App[None]):
             table.move_cursor(row=table.get_row_index(chosen.alert.alert_id))
 
     def _draw_card(self) -> None:
+        if not self.is_running:
+            return
         chosen = self._chosen()
         text = (
             word("no_alerts", self._language)

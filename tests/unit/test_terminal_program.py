@@ -175,6 +175,14 @@ async def test_a_cancelled_alert_says_why(desk: Desk) -> None:
         assert desk.program.query_one("#alerts", DataTable).row_count == 0
 
 
+async def test_what_comes_while_the_program_ends_does_not_break_it(desk: Desk) -> None:
+    async with desk.program.run_test() as pilot:
+        desk.shows(push())
+        await pilot.pause()
+    desk.shows(push(ALERT_STATUS_ACCEPTED))
+    desk.program.on_data_table_row_highlighted()
+
+
 async def test_a_late_acceptance_is_told_superseded(desk: Desk) -> None:
     async with desk.program.run_test() as pilot:
         superseded = CommandAnswer.Result.RESULT_SUPERSEDED
