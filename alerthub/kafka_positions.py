@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from threading import Lock
 from types import TracebackType
 from typing import Self
@@ -42,17 +42,23 @@ async def describe(settings: KafkaSettings, topic: str) -> tuple[str, list[int]]
         with KafkaPositions(settings) as positions:
             return positions.describe(topic)
 
+    return await asyncio.to_thread(ask)
+
+
+@contextmanager
+def _told(unanswered: str) -> Iterator[None]:
+    """Retry with this sentence where Kafka does not answer."""
     try:
-        return await asyncio.to_thread(ask)
+        yield
     except (KafkaException, TimeoutError) as error:
-        raise Retry(f"Kafka did not describe the topic {topic}") from error
+        raise Retry(unanswered) from error
 
 
 class KafkaPositions:
     """Asks over connections of its own, one question at a time, until it is closed. `groups`: whose committed
     offsets may be asked for.
 
-    Every question blocks, for 15 s at most, and raises KafkaException or TimeoutError.
+    Every question blocks, for 15 s at most, and raises Retry.
     """
 
     def __init__(self, settings: KafkaSettings, groups: Iterable[str] = ()) -> None:
@@ -78,12 +84,12 @@ class KafkaPositions:
 
     def cluster(self) -> ClusterMetadata:
         """Brokers, topics and partitions, as far as the principal may describe them."""
-        with self._asking:
+        with _told("Kafka did not describe its cluster"), self._asking:
             return self._admin.list_topics(timeout=TIMEOUT_SECONDS)
 
     def describe(self, topic: str) -> tuple[str, list[int]]:
         """The id that Kafka gave the topic when it was created, and its partitions."""
-        with self._asking:
+        with _told(f"Kafka did not describe the topic {topic}"), self._asking:
             futures = self._admin.describe_topics(TopicCollection([topic]), request_timeout=TIMEOUT_SECONDS)
             described = futures[topic].result(timeout=TIMEOUT_SECONDS)
         return str(described.topic_id), [int(each.id) for each in described.partitions]
@@ -102,15 +108,16 @@ class KafkaPositions:
             return {}
         asked = [TopicPartition(topic, partition) for topic, partition in places]
         deadline = time.monotonic() + TIMEOUT_SECONDS
-        while True:
-            try:
-                with self._asking:
-                    found = self._readers[group].committed(asked, timeout=TIMEOUT_SECONDS)
-                break
-            except KafkaException as error:
-                if error.args[0].code() not in _COORDINATOR_IS_SOUGHT or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
+        with _told(f"Kafka did not say what {group} has committed"):
+            while True:
+                try:
+                    with self._asking:
+                        found = self._readers[group].committed(asked, timeout=TIMEOUT_SECONDS)
+                    break
+                except KafkaException as error:
+                    if error.args[0].code() not in _COORDINATOR_IS_SOUGHT or time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.1)
         # librdkafka's mark for "none" is negative.
         return {(one.topic, one.partition): one.offset for one in found if one.offset >= 0}
 
@@ -118,7 +125,7 @@ class KafkaPositions:
         asked = {TopicPartition(topic, partition): which for topic, partition in places}
         if not asked:
             return {}
-        with self._asking:
+        with _told("Kafka did not say where its logs begin and end"), self._asking:
             futures = self._admin.list_offsets(asked, request_timeout=TIMEOUT_SECONDS)
             return {
                 (place.topic, place.partition): future.result(timeout=TIMEOUT_SECONDS).offset

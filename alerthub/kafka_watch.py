@@ -13,11 +13,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from confluent_kafka import KafkaException
 from prometheus_client import Gauge
 
 from alerthub import loops
-from alerthub.domain.errors import Retry
 from alerthub.kafka_positions import KafkaPositions, Place
 from alerthub.settings import KafkaSettings
 from alerthub.topics import PERMISSIONS
@@ -103,10 +101,7 @@ class KafkaWatch:
         if self._positions is None:
             raise RuntimeError("the watch was not started")
         began = time.monotonic()
-        try:
-            standing = await asyncio.to_thread(self._standing, self._positions)
-        except (KafkaException, TimeoutError) as error:
-            raise Retry("Kafka does not say where it stands") from error
+        standing = await asyncio.to_thread(self._standing, self._positions)
         self._answered_at = time.monotonic()
         _answer.set(self._answered_at - began)
         _tell(standing)

@@ -10,9 +10,6 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from confluent_kafka import KafkaException
-
-from alerthub.domain.errors import Retry
 from alerthub.kafka_positions import KafkaPositions
 from alerthub.settings import KafkaSettings
 
@@ -49,19 +46,13 @@ class Positions:
         await asyncio.to_thread(self._positions.close)
 
     def _topic_id(self) -> bytes:
-        try:
-            topic_id, partitions = self._positions.describe(self._topic)
-        except (KafkaException, TimeoutError) as error:
-            raise Retry(f"Kafka did not describe the topic {self._topic}") from error
+        topic_id, partitions = self._positions.describe(self._topic)
         self.partition_count = len(partitions)
         return topic_id.encode()
 
     def _read(self, partitions: list[int]) -> dict[int, Position]:
         places = [(self._topic, partition) for partition in partitions]
-        try:
-            starts = self._positions.starts(places)
-            ends = self._positions.ends(places)
-            committed = self._positions.committed(self._group, places)
-        except (KafkaException, TimeoutError) as error:
-            raise Retry(f"Kafka did not say where the partitions of {self._topic} stand") from error
+        starts = self._positions.starts(places)
+        ends = self._positions.ends(places)
+        committed = self._positions.committed(self._group, places)
         return {place[1]: Position(starts[place], ends[place], committed.get(place)) for place in places}
